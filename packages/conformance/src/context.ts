@@ -1,0 +1,153 @@
+import { randomBytes } from 'node:crypto';
+import {
+  type Broker,
+  type Bus,
+  type BusOptions,
+  type Capabilities,
+  createBus,
+  type LogFunction,
+  type Message,
+} from '@ambus/core';
+import type { ConformanceSetup, ServerControl } from './setup.ts';
+
+/** Milliseconds between two looks at a condition. */
+const LOOK = 5;
+
+/** One entry of a bus's log. */
+export interface LogEntry {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly fields: object;
+  readonly message: string;
+}
+
+/** Prefix of everything that this process's run creates on a server. */
+const RUN = `conf-${randomBytes(4).toString('hex')}`;
+
+/** What a case works with. Everything that it opens is closed at its end. */
+export class CaseContext {
+  readonly capabilities: Capabilities;
+  readonly broker: string;
+  readonly server: ServerControl;
+  /** What the buses of this case logged. */
+  readonly log: LogEntry[] = [];
+  readonly #setup: ConformanceSetup;
+  readonly #open: { readonly bus: Bus; readonly broker: Broker }[] = [];
+  readonly #cleanups: (() => unknown)[] = [];
+  readonly #id = randomBytes(5).toString('hex');
+
+  constructor(setup: ConformanceSetup, capabilities: Capabilities) {
+    this.#setup = setup;
+    this.capabilities = capabilities;
+    this.broker = setup.broker;
+    this.server = setup.server ?? {};
+  }
+
+  /** A topic or pattern that no other case uses: `t.topic('a.*')` → `c1f0….a.*`. */
+  topic(name = 'topic'): string {
+    return `c${this.#id}.${name}`;
+  }
+
+  /** A group or other name that no other case uses. */
+  name(name = 'group'): string {
+    return `${name}-${this.#id}`;
+  }
+
+  /** A bus on the broker under test. Every call makes one of its own, all on the same server. */
+  async bus(options: BusOptions = {}, brokerOptions?: object): Promise<Bus> {
+    const { bus } = await this.busWithBroker(options, brokerOptions);
+    return bus;
+  }
+
+  /** As `bus`, with the broker object for `server.crash` and `server.cut`. */
+  async busWithBroker(
+    options: BusOptions = {},
+    brokerOptions?: object,
+  ): Promise<{ bus: Bus; broker: Broker }> {
+    const made = options.broker ?? (await this.#setup.create(brokerOptions));
+    const bus = await createBus({
+      prefix: RUN,
+      closeTimeout: 5_000,
+      logger: this.#logger(),
+      ...options,
+      broker: made,
+    });
+    const broker = made as Broker;
+    this.#open.push({ bus, broker });
+    return { bus, broker };
+  }
+
+  #logger(): NonNullable<Exclude<BusOptions['logger'], false>> {
+    const at =
+      (level: LogEntry['level']): LogFunction =>
+      (fields, message) =>
+        void this.log.push({ level, fields, message });
+    return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };
+  }
+
+  /** Runs at the end of the case, last first. */
+  cleanup(action: () => unknown): void {
+    this.#cleanups.push(action);
+  }
+
+  /** Waits until `condition` holds (returns something truthy) and returns that. Fails with `what` after `timeout` milliseconds. */
+  async until<T>(what: string, condition: () => T | Promise<T>, timeout = 10_000): Promise<NonNullable<T>> {
+    const deadline = performance.now() + timeout;
+    for (;;) {
+      const value = await condition();
+      if (value) return value as NonNullable<T>;
+      if (performance.now() > deadline) throw new Error(`waited ${timeout} ms in vain until ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
+    }
+  }
+
+  /**
+   * Shows that nothing more comes: publishes a marker by `sendMarker`, waits until it was seen, and so knows that what was
+   * sent before it would have been there. For what cannot be ordered behind a marker there is `quiet`.
+   */
+  async after(sendMarker: () => Promise<unknown>, seen: () => boolean): Promise<void> {
+    await sendMarker();
+    await this.until('the marker arrived', seen);
+  }
+
+  /** Holds that `condition` stays true for a while: for showing that something does not happen when no marker can tell. */
+  async quiet(what: string, condition: () => boolean, duration = 150): Promise<void> {
+    const end = performance.now() + duration;
+    while (performance.now() < end) {
+      if (!condition()) throw new Error(`it did not stay true that ${what}`);
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
+    }
+  }
+
+  /** A handler that collects what it gets. */
+  collector<T = unknown>(): {
+    readonly messages: Message<T>[];
+    readonly data: T[];
+    handle(message: Message<T>): void;
+  } {
+    const messages: Message<T>[] = [];
+    const data: T[] = [];
+    return {
+      messages,
+      data,
+      handle: (message) => {
+        messages.push(message);
+        data.push(message.data);
+      },
+    };
+  }
+
+  /** Closes all that was opened. Called by the runner. */
+  async close(): Promise<void> {
+    const errors: unknown[] = [];
+    for (const action of this.#cleanups.reverse()) {
+      try {
+        await action();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    const closed = await Promise.allSettled(this.#open.map(({ bus }) => bus.close({ timeout: 1_000 })));
+    errors.push(...closed.flatMap((result) => (result.status === 'rejected' ? [result.reason] : [])));
+    if (errors.length > 0) throw new AggregateError(errors, 'the case did not clean up');
+  }
+}

@@ -1,0 +1,67 @@
+import type { Broker } from '@ambus/core';
+import type { Case, Power } from './case.ts';
+
+/** What a broker package gives to run the suite. About 20 lines for most. */
+export interface ConformanceSetup {
+  /** The broker's name, as in its `Broker.name`. */
+  readonly broker: string;
+  /**
+   * Makes a broker for one bus, all of them on the same server.
+   *
+   * @param overrides - options of the broker's own factory, for a case that only it has
+   */
+  create(overrides?: object): Broker | Promise<Broker>;
+  /** What can be done to the server. Left out: nothing, and the cases that need it are reported so. */
+  readonly server?: ServerControl;
+  /** Cases that only this broker has. */
+  readonly additional?: readonly Case[];
+  /** For the report: version of the server and how it was started. */
+  readonly about?: { readonly version: string; readonly started: string };
+}
+
+/** Control over the real server, a method for each power; a launcher offers what it can. */
+export interface ServerControl {
+  /** The server loses all of its state while it runs: FLUSHALL, an emptied emulator. */
+  wipe?(): Promise<void>;
+  /** Cuts every connection of one bus, or of all; the returned function lets them come back. */
+  cut?(broker?: Broker): Promise<() => Promise<void>>;
+  /** Makes this broker's process vanish without a word, as kill -9 would. */
+  crash?(broker: Broker): Promise<void>;
+  /** The server's own client, to read what the bus wrote and to write what the bus is to read. */
+  readonly raw?: RawClient;
+  /** Kills the server without warning and starts it again on the same port and data. */
+  restart?(): Promise<void>;
+  /** Stops the server's process (SIGSTOP); the returned function lets it go on. */
+  pause?(): Promise<() => Promise<void>>;
+  /** Connections stay open, and nothing passes any more; the returned function ends it. */
+  blackhole?(): Promise<() => Promise<void>>;
+  /** Delays everything by so many milliseconds; the returned function ends it. */
+  slow?(delay: number): Promise<() => Promise<void>>;
+  /** A cluster of which one node can be taken down. */
+  readonly cluster?: { create(): Broker | Promise<Broker>; stopOne(): Promise<() => Promise<void>> };
+  /** How another process makes a bus on the same server: options of `createBus` that survive JSON. */
+  readonly processes?: { readonly broker: string; readonly url: string };
+  /** A broker with wrong credentials; and new ones while running. */
+  readonly credentials?: { createWrong(): Broker | Promise<Broker>; rotate?(): Promise<void> };
+  /** A broker that does not trust the server's certificate. */
+  readonly tls?: { createUntrusted(): Broker | Promise<Broker> };
+  /** A broker whose account may use, but not create. */
+  readonly restricted?: { create(): Broker | Promise<Broker> };
+}
+
+/** The raw client, as far as all brokers have something like it. Names are the bus's; the client encodes them as the wire format says. */
+export interface RawClient {
+  /** Publishes as a program would that has never heard of the bus: body and, if given, headers of the broker's own. */
+  publish(topic: string, body: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<void>;
+  /** What lies on a topic, with the metadata as the wire format names it. */
+  read(
+    topic: string,
+  ): Promise<readonly { readonly body: Uint8Array; readonly headers: Readonly<Record<string, string>> }[]>;
+}
+
+/** The powers that a setup has. */
+export function powersOf({ server }: ConformanceSetup): ReadonlySet<Power> {
+  return new Set(
+    Object.entries(server ?? {}).flatMap(([name, value]) => (value === undefined ? [] : [name as Power])),
+  );
+}

@@ -1,0 +1,34 @@
+import { afterAll, describe, it } from 'vitest';
+import { writeResults } from './results.ts';
+import { type CaseResult, prepare, runCase } from './run.ts';
+import type { ConformanceSetup } from './setup.ts';
+
+/**
+ * Registers the suite with Vitest: one concurrent test a case. A case that needs control over a server which the setup
+ * does not have is skipped by name, never silently passed.
+ *
+ * With `AMBUS_CONFORMANCE_RESULTS` set to a folder, results are written there as `<broker>.json`.
+ */
+export async function describeConformance(setup: ConformanceSetup): Promise<void> {
+  const cases = await prepare(setup);
+  const results: CaseResult[] = [];
+  describe(`conformance: ${setup.broker}`, () => {
+    for (const prepared of cases) {
+      const { id, name, skipped, timeout } = prepared;
+      it.concurrent(`${id}: ${name}${skipped === undefined ? '' : ` (${skipped})`}`, {
+        timeout: timeout + 5_000,
+        skip: skipped !== undefined,
+      }, async () => {
+        const result = await runCase(prepared);
+        results.push(result);
+        if (result.outcome === 'failed') throw new Error(result.reason);
+      });
+    }
+    afterAll(async () => {
+      const folder = process.env.AMBUS_CONFORMANCE_RESULTS;
+      if (folder === undefined) return;
+      const skipped = cases.filter((one) => one.skipped !== undefined);
+      await writeResults(folder, setup, [...results, ...(await Promise.all(skipped.map(runCase)))]);
+    });
+  });
+}

@@ -1,0 +1,171 @@
+import type { Admin } from './broker.ts';
+import type { Capabilities } from './capabilities.ts';
+import type { DeadLetters } from './dead-letter/dead-letters.ts';
+import type { BusEvents } from './events/events.ts';
+import type { Middleware } from './middleware/middleware.ts';
+import type { PublishOptions } from './publish/options.ts';
+import type { Receipt } from './publish/receipt.ts';
+import type { RequestOptions, RespondOptions, ScatterOptions } from './request/options.ts';
+import type { Reply } from './request/requester.ts';
+import type { Replier } from './request/responder.ts';
+import type { BusStats } from './stats.ts';
+import type { Message } from './subscribe/message.ts';
+import type { BatchAck, BatchHandler, Handler, SubscribeOptions } from './subscribe/options.ts';
+import type { ReceiveOptions } from './subscribe/receive.ts';
+import type { MessageStream } from './subscribe/stream.ts';
+import type { Subscription } from './subscribe/subscription.ts';
+import type { AnyTopics, Publishes, Receives, TopicName } from './topic/typed.ts';
+
+/** One entry of `publishMany`. */
+export interface PublishEntry extends Omit<PublishOptions, 'signal'> {
+  readonly topic: string;
+  readonly data: unknown;
+}
+
+/** How `bus.run` ends. */
+export interface RunOptions {
+  /** Signals of the operating system that end it. Default `SIGINT` and `SIGTERM`. */
+  readonly signals?: readonly NodeJS.Signals[] | undefined;
+  /** Ends it, too. */
+  readonly signal?: AbortSignal | undefined;
+  /** As for `close`. */
+  readonly timeout?: number | undefined;
+}
+
+/**
+ * What a program talks through. Made by `createBus`; connects with its first use, or with `connect()`.
+ *
+ * Every method checks its arguments first and rejects with a `ValidationError` that names what is wrong, before anything
+ * is sent. After `close()` all of them reject with a `ClosedError`.
+ *
+ * @typeParam M - payload types by topic; `createBus<{ 'orders.created': Order }>()`
+ */
+export interface Bus<M = AnyTopics> extends AsyncDisposable {
+  /** The broker's name. */
+  readonly broker: string;
+  /** What the broker can do. */
+  readonly capabilities: Capabilities;
+  /** Messages that failed for good. */
+  readonly deadLetters: DeadLetters;
+  /**
+   * Topics and groups on the server.
+   *
+   * @throws {UnsupportedError} on access, where the broker does not offer it
+   */
+  readonly admin: Admin;
+
+  /**
+   * Resolves when the broker has accepted the message: stored it, on a durable topic.
+   *
+   * @throws {SerializationError | ValidationError | MessageTooLargeError | QueueFullError | CircuitOpenError |
+   * TimeoutError | ConnectionError | UnsupportedError | AbortError | ClosedError}
+   */
+  publish<T extends TopicName<M>>(
+    topic: T,
+    data: Publishes<M, T>,
+    options?: PublishOptions,
+  ): Promise<Receipt>;
+  publish(topic: TopicName<M>, ...nothing: []): Promise<Receipt>;
+
+  /**
+   * Publishes many at once. Each succeeds or fails by itself.
+   *
+   * @throws {PublishError} whose `failures` name by index those that were not accepted; all others were
+   */
+  publishMany(entries: readonly PublishEntry[]): Promise<Receipt[]>;
+
+  /**
+   * Takes a delayed message back.
+   *
+   * @param receipt - what `publish` returned, or the message's id where `capabilities` and broker need no more
+   * @returns false when it was delivered already or is unknown
+   * @throws {UnsupportedError} where `capabilities.cancel` is `none`
+   */
+  cancel(receipt: Receipt): Promise<boolean>;
+
+  /** Calls `handler` for each message. Resolves when everything published from then on reaches it. */
+  subscribe<P extends string>(
+    pattern: P,
+    handler: BatchHandler<Receives<M, P>>,
+    options: SubscribeOptions<Receives<M, P>> & { readonly ack: BatchAck },
+  ): Promise<Subscription>;
+  subscribe<P extends string>(
+    pattern: P,
+    handler: Handler<Receives<M, P>>,
+    options?: SubscribeOptions<Receives<M, P>> & { readonly ack?: 'auto' | 'manual' | undefined },
+  ): Promise<Subscription>;
+  subscribe<T>(
+    pattern: string,
+    handler: Handler<T>,
+    options?: SubscribeOptions<T> & { readonly ack?: 'auto' | 'manual' | undefined },
+  ): Promise<Subscription>;
+
+  /**
+   * Messages as an async iterable. A message is acked when the next one is asked for; leave the loop after `msg.ack()`,
+   * or the last one comes again to the group.
+   */
+  stream<P extends string>(
+    pattern: P,
+    options?: Omit<SubscribeOptions<Receives<M, P>>, 'ack' | 'concurrency'>,
+  ): MessageStream<Receives<M, P>>;
+
+  /** Pulls up to `max` messages, to be settled by hand; none when none came in time. */
+  receive<P extends string>(pattern: P, options: ReceiveOptions): Promise<Message<Receives<M, P>>[]>;
+
+  /**
+   * Asks, and resolves to the first answer.
+   *
+   * @throws {TimeoutError | NoRespondersError | RemoteError} and what `publish` throws
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: answers are typed by the caller
+  request<R = any>(topic: string, data?: unknown, options?: RequestOptions): Promise<Reply<R>>;
+
+  /**
+   * Asks all: one answer per responder group and per ungrouped responder, until `max` have come or the deadline.
+   *
+   * @throws {ScatterError} when fewer than `min` came
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: answers are typed by the caller
+  scatter<R = any>(topic: string, data?: unknown, options?: ScatterOptions): Promise<Reply<R>[]>;
+
+  /** Asks on several topics; the first good answer counts. */
+  // biome-ignore lint/suspicious/noExplicitAny: answers are typed by the caller
+  requestFirst<R = any>(
+    topics: readonly string[],
+    data?: unknown,
+    options?: RequestOptions,
+  ): Promise<Reply<R>>;
+
+  /** Answers requests: with what `handler` returns, with what it throws, or by its second argument. */
+  respond<P extends string>(
+    pattern: P,
+    handler: (request: Message<Receives<M, P>>, reply: Replier) => unknown,
+    options?: RespondOptions,
+  ): Promise<Subscription>;
+
+  /** Adds a middleware inside those that are there. Subscriptions that exist keep what they have. */
+  use(middleware: Middleware): this;
+
+  /** Adds a listener; the returned function takes it away. */
+  on<K extends keyof BusEvents>(event: K, listener: (event: BusEvents[K]) => unknown): () => void;
+
+  /** What happened so far, and what is going on. */
+  stats(): BusStats;
+
+  /** The driver's own client. */
+  native<T = unknown>(): T;
+
+  /** Connects now instead of with the first use. */
+  connect(): Promise<void>;
+
+  /**
+   * Stops fetching, gives back what no handler has seen, lets running handlers finish (they can still publish and
+   * request), settles, flushes, and disconnects. Calling it again returns the same promise.
+   *
+   * @param options.timeout - milliseconds that handlers get; then their signals fire. Default: the bus's `closeTimeout`.
+   */
+  close(options?: { readonly timeout?: number | undefined }): Promise<void>;
+
+  /** Connects, and resolves when a signal has come and the bus is closed. */
+  run(options?: RunOptions): Promise<void>;
+}

@@ -1,0 +1,277 @@
+import type { Admin, StoredRecord } from '../broker.ts';
+import { checkArgument, checkOptions, date, integer, type Spec, text, without } from '../config/check.ts';
+import type { Core } from '../core.ts';
+import type { BusRecord, Headers } from '../envelope/record.ts';
+import { UnsupportedError, ValidationError } from '../errors.ts';
+import { decode } from '../subscribe/decode.ts';
+import { IncomingMessage, type MessageOwner } from '../subscribe/message.ts';
+import { group } from '../subscribe/options.ts';
+import { rememberingMatcher } from '../topic/pattern.ts';
+import { patternProblem } from '../topic/topic.ts';
+import { type DeadLetterInfo, readInfo, toReplay } from './record.ts';
+
+/** A message that failed for good. */
+export interface DeadLetter extends Omit<DeadLetterInfo, 'time'> {
+  /** The dead letter's own id, for `get`, `replay` and `discard`; the message's is `messageId`. */
+  readonly id: string;
+  /** When it failed for good. */
+  readonly time: Date;
+  /** When it was published. */
+  readonly publishedAt: Date;
+  /** The payload; undefined where it cannot be decoded. */
+  readonly data: unknown;
+  /** The payload as it came. */
+  readonly body: Uint8Array;
+  readonly headers: Headers;
+  readonly key: string | undefined;
+  readonly contentType: string | undefined;
+  readonly correlationId: string | undefined;
+}
+
+/** Which dead letters; all conditions must hold. */
+export interface DeadLetterFilter {
+  /** Topic, or pattern, that they were published to. */
+  readonly topic?: string | undefined;
+  readonly group?: string | undefined;
+  readonly reason?: string | undefined;
+  /** Failed at this time or later. */
+  readonly since?: Date | undefined;
+  /** Failed before this time. */
+  readonly until?: Date | undefined;
+  /** Anything else. */
+  readonly where?: ((letter: DeadLetter) => boolean) | undefined;
+  /** Another dead-letter topic than the bus's. */
+  readonly deadLetterTopic?: string | undefined;
+}
+
+/** A filter and a page. */
+export interface ListOptions extends DeadLetterFilter {
+  /** Most items, 1 to 1,000. Default 50. */
+  readonly limit?: number | undefined;
+  /** From the page before. */
+  readonly cursor?: string | undefined;
+}
+
+/** What a replay changes. */
+export interface ReplayOptions {
+  /** Returns what is to be replayed in a letter's place: what it leaves out stays as it was. */
+  readonly edit?:
+    | ((letter: DeadLetter) => { readonly data?: unknown; readonly headers?: Headers } | undefined)
+    | undefined;
+  /** Where letters named by id lie, if not in the bus's own dead-letter topic. */
+  readonly deadLetterTopic?: string | undefined;
+}
+
+/** One page. */
+export interface DeadLetterPage {
+  readonly items: readonly DeadLetter[];
+  /** For the next page; undefined at the end. */
+  readonly cursor: string | undefined;
+}
+
+/** Records that are read at a time while looking through the topic. */
+const SCAN = 200;
+
+const pattern = without(patternProblem);
+const where = (value: unknown): string | undefined =>
+  typeof value === 'function' ? undefined : 'a function';
+
+const FILTER_SPEC: Spec<DeadLetterFilter> = {
+  topic: pattern,
+  group,
+  reason: text(),
+  since: date,
+  until: date,
+  where,
+  deadLetterTopic: pattern,
+};
+const LIST_SPEC: Spec<ListOptions> = { ...FILTER_SPEC, limit: integer(1, 1_000), cursor: text(4_096) };
+const REPLAY_SPEC: Spec<ReplayOptions> = { edit: where, deadLetterTopic: pattern };
+
+const NO_OWNER = { group: undefined } as MessageOwner;
+
+/** Puts an edited message together and sends it to the consumer that failed. */
+export type Resend = (
+  record: BusRecord,
+  edited: { data?: unknown; headers?: Headers } | undefined,
+) => Promise<void>;
+
+interface Found {
+  readonly letter: DeadLetter;
+  readonly stored: StoredRecord;
+  readonly info: DeadLetterInfo;
+}
+
+/** The messages that failed for good: look at them, try them again, throw them away. */
+export class DeadLetters {
+  readonly #core: Core;
+  readonly #ready: () => Promise<void>;
+  readonly #resend: Resend;
+
+  /** @param ready - connects the bus where it is not */
+  constructor(core: Core, ready: () => Promise<void>, resend: Resend) {
+    this.#core = core;
+    this.#ready = ready;
+    this.#resend = resend;
+  }
+
+  /** One page, oldest first. A page may be shorter than `limit` only at the end. */
+  async list(options: ListOptions = {}): Promise<DeadLetterPage> {
+    checkOptions('dead letters option', options, LIST_SPEC);
+    const { limit = 50, cursor, ...filter } = options;
+    const items: DeadLetter[] = [];
+    let next = cursor;
+    const admin = await this.#admin();
+    const accepts = this.#compile(filter);
+    do {
+      // Never reads past what it returns, so that the cursor is exact.
+      const page = await admin.browse(this.#topic(filter), next, limit - items.length);
+      for (const stored of page.records) {
+        const found = await this.#open(stored);
+        if (found !== undefined && accepts(found.letter)) items.push(found.letter);
+      }
+      next = page.cursor;
+    } while (next !== undefined && items.length < limit);
+    return { items, cursor: next };
+  }
+
+  /** One dead letter; undefined when there is none of this id. */
+  async get(
+    id: string,
+    options: { readonly deadLetterTopic?: string } = {},
+  ): Promise<DeadLetter | undefined> {
+    checkArgument('the dead letter id', id, text(256));
+    for await (const { letter } of this.#scan({ ...options, where: (one) => one.id === id })) return letter;
+    return undefined;
+  }
+
+  /**
+   * Gives dead letters back to the consumer that failed at them, as new: attempt 1. Each is removed when it is sent.
+   *
+   * @param which - an id, or a filter for many
+   * @returns how many
+   * @throws {ValidationError} when an id is not there
+   */
+  async replay(which: string | DeadLetterFilter, options: ReplayOptions = {}): Promise<number> {
+    checkOptions('replay option', options, REPLAY_SPEC);
+    const { edit, deadLetterTopic } = options;
+    return this.#each(which, deadLetterTopic, async ({ letter, stored, info }) => {
+      const channel = this.#core.decoding.topics.get(info.topic).channel;
+      await this.#resend(toReplay(stored.record, info, channel), edit?.(letter));
+    });
+  }
+
+  /**
+   * Throws dead letters away.
+   *
+   * @param which - an id, or a filter for many; `{}` is all
+   * @returns how many
+   * @throws {ValidationError} when an id is not there
+   */
+  discard(
+    which: string | DeadLetterFilter,
+    options: { readonly deadLetterTopic?: string } = {},
+  ): Promise<number> {
+    return this.#each(which, options.deadLetterTopic, async () => {});
+  }
+
+  async #each(
+    which: string | DeadLetterFilter,
+    deadLetterTopic: string | undefined,
+    act: (found: Found) => Promise<void>,
+  ): Promise<number> {
+    const filter: DeadLetterFilter =
+      typeof which === 'string' ? { where: (letter) => letter.id === which, deadLetterTopic } : which;
+    checkOptions('dead letters option', filter, FILTER_SPEC);
+    const admin = await this.#admin();
+    // What fails again while this runs comes back with a later time: without a bound it would go round for ever.
+    const until = filter.until ?? new Date(this.#core.clock.now() + 1);
+    let count = 0;
+    for await (const found of this.#scan({ ...filter, until })) {
+      await act(found);
+      await admin.remove(this.#topic(filter), [found.stored.position]);
+      count++;
+      if (typeof which === 'string') break;
+    }
+    if (typeof which === 'string' && count === 0) {
+      throw new ValidationError(`there is no dead letter "${which}" in "${this.#topic(filter)}"`);
+    }
+    return count;
+  }
+
+  /** Ids are ordered by time on most brokers, but not by promise: all are looked at. */
+  async *#scan(filter: DeadLetterFilter): AsyncGenerator<Found> {
+    const admin = await this.#admin();
+    const accepts = this.#compile(filter);
+    let cursor: string | undefined;
+    do {
+      const page = await admin.browse(this.#topic(filter), cursor, SCAN);
+      for (const stored of page.records) {
+        const found = await this.#open(stored);
+        if (found !== undefined && accepts(found.letter)) yield found;
+      }
+      cursor = page.cursor;
+    } while (cursor !== undefined);
+  }
+
+  async #open(stored: StoredRecord): Promise<Found | undefined> {
+    const info = readInfo(stored.record);
+    if (info === undefined) return undefined;
+    const message = new IncomingMessage({ record: stored.record, attempt: 1, native: undefined }, NO_OWNER);
+    try {
+      await decode(message, this.#core.decoding);
+    } catch {
+      // Undecodable bytes are one reason to lie here.
+    }
+    const { error, reason, attempts, topic, pattern, messageId } = info;
+    const letter: DeadLetter = {
+      id: message.id,
+      messageId,
+      reason,
+      error,
+      attempts,
+      topic,
+      pattern,
+      group: info.group,
+      time: new Date(info.time),
+      publishedAt: message.time,
+      data: message.data,
+      body: message.body,
+      headers: message.headers,
+      key: message.key,
+      contentType: message.contentType,
+      correlationId: message.correlationId,
+    };
+    return { letter, stored, info };
+  }
+
+  #compile(filter: DeadLetterFilter): (letter: DeadLetter) => boolean {
+    const matches = filter.topic === undefined ? undefined : rememberingMatcher(filter.topic);
+    return (letter) =>
+      (matches === undefined || matches(letter.topic)) &&
+      (filter.group === undefined || filter.group === letter.group) &&
+      (filter.reason === undefined || filter.reason === letter.reason) &&
+      (filter.since === undefined || letter.time >= filter.since) &&
+      (filter.until === undefined || letter.time < filter.until) &&
+      (filter.where === undefined || filter.where(letter));
+  }
+
+  #topic(filter: DeadLetterFilter): string {
+    const topic =
+      filter.deadLetterTopic ?? (this.#core.deadLetter === false ? undefined : this.#core.deadLetter.topic);
+    if (topic === undefined)
+      throw new ValidationError('dead letters are off ("deadLetter: false"); name a "deadLetterTopic"');
+    return topic;
+  }
+
+  async #admin(): Promise<Admin> {
+    await this.#ready();
+    const { broker } = this.#core;
+    if (broker.admin === undefined || broker.capabilities.browse === 'none') {
+      throw new UnsupportedError(`${broker.name} does not offer browse, which dead letters need`, {
+        broker: broker.name,
+      });
+    }
+    return broker.admin;
+  }
+}

@@ -1,0 +1,220 @@
+import { CircuitBreaker, type CircuitBreakerOptions } from '../breaker/circuit-breaker.ts';
+import { checkOptions } from '../config/check.ts';
+import type { Core } from '../core.ts';
+import { copy } from '../dead-letter/record.ts';
+import type { BusRecord, Extensions, Headers } from '../envelope/record.ts';
+import { AbortError, CircuitOpenError } from '../errors.ts';
+import type { Connection } from '../lifecycle/connection.ts';
+import { composePublish, type Middleware, type Outgoing } from '../middleware/middleware.ts';
+import type { Message } from '../subscribe/message.ts';
+import type { Topic } from '../topic/table.ts';
+import { buildRecord, type Internal, type RecordDefaults } from './build-record.ts';
+import { PUBLISH_SPEC, type PublishOptions } from './options.ts';
+import type { Receipt } from './receipt.ts';
+
+/** Breakers that are remembered, one a topic; the map is dropped when it has grown to this. */
+const REMEMBERED_BREAKERS = 10_000;
+
+/** The way of a message out of the bus: options, middleware, breaker, wire form, publisher. */
+export class Sender {
+  readonly #core: Omit<Core, 'publish'>;
+  readonly #connection: Connection;
+  readonly #defaults: RecordDefaults;
+  readonly #breakers = new Map<string, CircuitBreaker>();
+  /** What brokers gave us to cancel delayed messages with, until the receipt is handed out. */
+  readonly #tokens: Map<string, string>;
+  #middleware: readonly Middleware[];
+
+  constructor(
+    core: Omit<Core, 'publish'>,
+    connection: Connection,
+    defaults: RecordDefaults,
+    middleware: readonly Middleware[],
+    tokens: Map<string, string>,
+  ) {
+    this.#core = core;
+    this.#connection = connection;
+    this.#defaults = defaults;
+    this.#middleware = middleware;
+    this.#tokens = tokens;
+  }
+
+  get middleware(): readonly Middleware[] {
+    return this.#middleware;
+  }
+
+  use(middleware: Middleware): void {
+    this.#middleware = [...this.#middleware, middleware];
+  }
+
+  /** On the hot path: nothing is awaited that need not be. */
+  publish(name: string, data: unknown, options?: PublishOptions): Promise<Receipt> {
+    try {
+      if (options !== undefined) checkOptions('publish option', options, PUBLISH_SPEC);
+      const topic = this.#core.decoding.topics.get(name);
+      if (this.#middleware.length > 0)
+        return this.#throughMiddleware('publish', topic, data, options, undefined);
+      return this.#send(topic, data, options, undefined);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  async request(
+    name: string,
+    data: unknown,
+    options: PublishOptions,
+    internal: { readonly replyTo: string; readonly expiresAt: number },
+  ): Promise<Receipt> {
+    const topic = this.#core.decoding.topics.get(name);
+    return this.#throughMiddleware('request', topic, data, options, { ...internal, channel: 'request' });
+  }
+
+  /** An answer that nobody waits for any more is not sent. */
+  async reply(
+    request: Message,
+    data: unknown,
+    options: PublishOptions,
+    extensions: Extensions,
+  ): Promise<void> {
+    const address = request.replyTo;
+    if (address === undefined) return;
+    const topic = this.#core.decoding.topics.get(request.topic);
+    const given: PublishOptions = {
+      correlationId: request.correlationId ?? request.id,
+      causationId: request.id,
+      traceparent: request.traceparent,
+      tracestate: request.tracestate,
+      ...options,
+    };
+    await this.#throughMiddleware('reply', topic, data, given, { channel: 'reply', address, extensions });
+    this.#core.stats.replies++;
+  }
+
+  /** Sends a stored record again, changed where `edited` says. */
+  async resend(record: BusRecord, edited: { data?: unknown; headers?: Headers } | undefined): Promise<void> {
+    if (edited === undefined) return this.#core.publisher.publish(record);
+    const headers = edited.headers ?? record.headers;
+    checkOptions('edited option', { headers }, { headers: PUBLISH_SPEC.headers });
+    if (!('data' in edited)) return this.#core.publisher.publish({ ...record, headers });
+    const topic = this.#core.decoding.topics.get(record.topic);
+    const made = await buildRecord(topic, edited.data, { headers }, this.#core.clock.now(), this.#defaults);
+    const { body, contentType, contentEncoding } = made;
+    return this.#core.publisher.publish({ ...copy(record), headers, body, contentType, contentEncoding });
+  }
+
+  async #throughMiddleware(
+    kind: Outgoing['kind'],
+    topic: Topic,
+    data: unknown,
+    options: PublishOptions | undefined,
+    internal: Internal | undefined,
+  ): Promise<Receipt> {
+    if (this.#middleware.length === 0) return this.#send(topic, data, options, internal);
+    const outgoing: Outgoing = { topic: topic.name, data, options: options ?? {}, kind };
+    const send = composePublish(this.#middleware, async (changed) => {
+      checkOptions('publish option', changed.options, PUBLISH_SPEC);
+      return this.#send(
+        this.#core.decoding.topics.get(changed.topic),
+        changed.data,
+        changed.options,
+        internal,
+      );
+    });
+    const receipt = await send(outgoing);
+    return receipt ?? { id: outgoing.options.id ?? '', topic: outgoing.topic };
+  }
+
+  #send(
+    topic: Topic,
+    data: unknown,
+    options: PublishOptions | undefined,
+    internal: Internal | undefined,
+  ): Promise<Receipt> {
+    const { signal } = options ?? {};
+    if (signal?.aborted) return Promise.reject(aborted(topic.name, signal));
+    const record = buildRecord(topic, data, options, this.#core.clock.now(), this.#defaults, internal);
+    const sent = record instanceof Promise ? record.then((made) => this.#hand(made)) : this.#hand(record);
+    return signal === undefined ? sent : abortable(sent, topic.name, signal);
+  }
+
+  #hand(record: BusRecord): Promise<Receipt> {
+    if (!this.#connection.isReady) return this.#connection.ready().then(() => this.#guarded(record));
+    return this.#guarded(record);
+  }
+
+  #guarded(record: BusRecord): Promise<Receipt> {
+    const { circuitBreaker } = this.#core;
+    if (circuitBreaker === undefined || record.channel === 'reply') return this.#deliver(record);
+    return this.#throughBreaker(record, this.#breaker(record.topic, circuitBreaker));
+  }
+
+  async #throughBreaker(record: BusRecord, breaker: CircuitBreaker): Promise<Receipt> {
+    if (!breaker.admit()) {
+      throw new CircuitOpenError(`publishing to "${record.topic}" is suspended: it has failed too often`, {
+        topic: record.topic,
+        broker: this.#core.broker.name,
+      });
+    }
+    try {
+      const receipt = await this.#deliver(record);
+      breaker.success();
+      return receipt;
+    } catch (error) {
+      breaker.failure(error);
+      throw error;
+    }
+  }
+
+  #deliver(record: BusRecord): Promise<Receipt> {
+    return this.#core.publisher.publish(record).then(() => this.#receipt(record));
+  }
+
+  #receipt(record: BusRecord): Receipt {
+    this.#core.stats.published++;
+    const { id, topic } = record;
+    if (this.#core.events.has('message.published'))
+      this.#core.events.emit('message.published', { id, topic });
+    if (record.deliverAt === undefined) return { id, topic };
+    const token = this.#tokens.get(id);
+    this.#tokens.delete(id);
+    return token === undefined ? { id, topic } : { id, topic, token };
+  }
+
+  #breaker(topic: string, options: CircuitBreakerOptions): CircuitBreaker {
+    let breaker = this.#breakers.get(topic);
+    if (breaker === undefined) {
+      const { events, logger, clock } = this.#core;
+      const event = { topic, group: undefined, side: 'publish' } as const;
+      breaker = new CircuitBreaker(options, clock, {
+        opened: (error) => {
+          logger.warn({ topic, err: error }, 'circuit breaker opened, publishes fail at once');
+          events.emit('circuit_breaker.opened', { ...event, error });
+        },
+        halfOpened: () => events.emit('circuit_breaker.half_opened', event),
+        closed: () => events.emit('circuit_breaker.closed', event),
+      });
+      if (this.#breakers.size >= REMEMBERED_BREAKERS) this.stop();
+      this.#breakers.set(topic, breaker);
+    }
+    return breaker;
+  }
+
+  /** Forgets the breakers and their timers. */
+  stop(): void {
+    for (const breaker of this.#breakers.values()) breaker.stop();
+    this.#breakers.clear();
+  }
+}
+
+function aborted(topic: string, signal: AbortSignal): AbortError {
+  return new AbortError(`the publish to "${topic}" was aborted`, { topic, cause: signal.reason });
+}
+
+function abortable<T>(work: Promise<T>, topic: string, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(aborted(topic, signal));
+    signal.addEventListener('abort', stop, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}

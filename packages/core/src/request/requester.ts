@@ -1,0 +1,173 @@
+import type { Inbox } from '../broker.ts';
+import type { Timer } from '../clock.ts';
+import type { Core } from '../core.ts';
+import type { BusRecord } from '../envelope/record.ts';
+import { AbortError, type BusError, ClosedError, RemoteError, TimeoutError } from '../errors.ts';
+import { decode } from '../subscribe/decode.ts';
+import { IncomingMessage, type Message, type MessageOwner } from '../subscribe/message.ts';
+import { readError } from './remote-error.ts';
+
+/** An answer. */
+// biome-ignore lint/suspicious/noExplicitAny: an untyped bus hands out untyped data
+export interface Reply<T = any>
+  extends Pick<
+    Message<T>,
+    'id' | 'data' | 'headers' | 'time' | 'source' | 'correlationId' | 'contentType' | 'body'
+  > {
+  /** The group that answered, or an id of the ungrouped responder. */
+  readonly responder: string;
+}
+
+/** Gets what comes back for one request. */
+export interface Expectation {
+  reply(reply: Reply): void;
+  failed(error: BusError, responder: string | undefined): void;
+}
+
+interface Pending extends Expectation {
+  readonly topic: string;
+  readonly timer: Timer;
+  readonly stopListening: (() => void) | undefined;
+  /** Responders that have answered: one whose request was delivered twice answers twice. */
+  readonly answered: Set<string>;
+}
+
+/** A reply is settled by having arrived. */
+const NO_OWNER = { group: undefined } as MessageOwner;
+
+/** The requests of a bus that wait for answers, over one inbox. */
+export class Requester {
+  readonly #core: Core;
+  readonly #pending = new Map<string, Pending>();
+  #inbox: Promise<Inbox> | undefined;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** The address that requests carry. Opened with the first one. */
+  async address(): Promise<string> {
+    this.#inbox ??= this.#core.broker
+      .openInbox((records) => this.#received(records))
+      .catch((error: unknown) => {
+        this.#inbox = undefined;
+        throw error;
+      });
+    return (await this.#inbox).address;
+  }
+
+  /** Waits for answers to request `id` until `timeout` milliseconds have passed, or `forget` is called. */
+  expect(
+    id: string,
+    topic: string,
+    timeout: number,
+    signal: AbortSignal | undefined,
+    expectation: Expectation,
+  ): void {
+    const expired = (): void =>
+      this.#end(
+        id,
+        new TimeoutError(`no answer on "${topic}" within ${timeout} ms`, {
+          topic,
+          broker: this.#core.broker.name,
+        }),
+      );
+    const aborted = (): void =>
+      this.#end(
+        id,
+        new AbortError(`the request on "${topic}" was aborted`, { topic, cause: signal?.reason }),
+      );
+    signal?.addEventListener('abort', aborted, { once: true });
+    this.#pending.set(id, {
+      ...expectation,
+      topic,
+      timer: this.#core.clock.setTimeout(expired, timeout),
+      stopListening: signal && (() => signal.removeEventListener('abort', aborted)),
+      answered: new Set(),
+    });
+  }
+
+  /** The request is done; what still comes for it is late. */
+  forget(id: string): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    this.#pending.delete(id);
+    this.#core.clock.clearTimeout(pending.timer);
+    pending.stopListening?.();
+  }
+
+  #end(id: string, error: BusError): void {
+    const pending = this.#pending.get(id);
+    this.forget(id);
+    pending?.failed(error, undefined);
+  }
+
+  #received(records: readonly BusRecord[]): void {
+    for (const record of records) {
+      const id = record.causationId;
+      const pending = id === undefined ? undefined : this.#pending.get(id);
+      if (pending === undefined) {
+        this.#core.stats.lateReplies++;
+        this.#core.events.emit('reply.late', { requestId: id ?? '', topic: record.type ?? '' });
+        continue;
+      }
+      const responder = record.extensions?.responder ?? record.id;
+      if (pending.answered.has(responder)) continue;
+      pending.answered.add(responder);
+      this.#deliver(record, pending, responder);
+    }
+  }
+
+  #deliver(record: BusRecord, pending: Pending, responder: string): void {
+    const { error } = record.extensions ?? {};
+    if (error !== undefined) {
+      pending.failed(readError(error, { topic: pending.topic, broker: this.#core.broker.name }), responder);
+      return;
+    }
+    const message = new IncomingMessage({ record, attempt: 1, native: undefined }, NO_OWNER);
+    const reply = (): void => pending.reply(toReply(message, responder));
+    const undecodable = (cause: unknown): void =>
+      pending.failed(
+        new RemoteError(
+          `the answer cannot be read: ${(cause as Error).message}`,
+          { name: 'SerializationError' },
+          { topic: pending.topic, cause, retryable: false },
+        ),
+        responder,
+      );
+    try {
+      const decoding = decode(message, this.#core.decoding);
+      if (decoding === undefined) reply();
+      else decoding.then(reply, undecodable);
+    } catch (cause) {
+      undecodable(cause);
+    }
+  }
+
+  /** Gives up what is still pending. */
+  async close(): Promise<void> {
+    for (const [id, { topic }] of [...this.#pending]) {
+      this.#end(id, new ClosedError(`the bus was closed before an answer came on "${topic}"`, { topic }));
+    }
+    const inbox = await this.#inbox?.catch(() => undefined);
+    await inbox?.close();
+  }
+}
+
+function toReply(message: IncomingMessage, responder: string): Reply {
+  return {
+    id: message.id,
+    data: message.data,
+    headers: message.headers,
+    time: message.time,
+    source: message.source,
+    correlationId: message.correlationId,
+    contentType: message.contentType,
+    body: message.body,
+    responder,
+  };
+}

@@ -1,0 +1,93 @@
+import type { Core } from '../core.ts';
+import type { Extensions } from '../envelope/record.ts';
+import { uuidv7 } from '../envelope/uuid.ts';
+import { composeConsume, type Middleware } from '../middleware/middleware.ts';
+import type { PublishOptions } from '../publish/options.ts';
+import { retryPolicy } from '../retry/policy.ts';
+import { DEFAULT_HANDLER_TIMEOUT } from '../subscribe/make-plan.ts';
+import type { Message } from '../subscribe/message.ts';
+import type { ConsumerPlan } from '../subscribe/plan.ts';
+import type { RespondOptions } from './options.ts';
+import { writeError } from './remote-error.ts';
+
+/** Answers by hand instead of by return value; the first answer counts, later ones are ignored. */
+export interface Replier {
+  /** Resolves when the broker has taken the answer. */
+  send(data: unknown, options?: Pick<PublishOptions, 'headers' | 'compress'>): Promise<void>;
+  /** The requester gets a `RemoteError`. */
+  error(error: unknown): Promise<void>;
+}
+
+/** Answers requests: with what it returns or resolves to, with what it throws, or by `reply`. */
+// biome-ignore lint/suspicious/noExplicitAny: an untyped bus hands out untyped data
+export type RespondHandler<T = any> = (request: Message<T>, reply: Replier) => unknown;
+
+/** Sends one answer. */
+export type SendReply = (
+  request: Message,
+  data: unknown,
+  options: PublishOptions,
+  extensions: Extensions,
+) => Promise<void>;
+
+const DEFAULT_CONCURRENCY = 100;
+
+/**
+ * The plan of a responder: a consumer of the requests on a topic. Requests are not stored, so nothing is retried here;
+ * whatever goes wrong is the answer, and a requester that hears nothing has its deadline.
+ */
+export function responderPlan(
+  pattern: string,
+  handler: RespondHandler,
+  options: RespondOptions,
+  core: Core,
+  middleware: readonly Middleware[],
+  sendReply: SendReply,
+): ConsumerPlan {
+  const responder = options.group ?? uuidv7();
+  const concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
+
+  const answer = async (request: Message): Promise<void> => {
+    let answered = false;
+    const once = async (data: unknown, given: PublishOptions, extensions: Extensions): Promise<void> => {
+      if (answered) return;
+      answered = true;
+      await sendReply(request, data, given, extensions);
+    };
+    const reply: Replier = {
+      send: (data, given = {}) => once(data, given, { responder }),
+      error: (error) => once(undefined, {}, { responder, error: writeError(error) }),
+    };
+    const result = await composeConsume(middleware, (message) => handler(message, reply))(request);
+    // A handler that takes `reply` may answer after it has returned.
+    if (!answered && (result !== undefined || handler.length < 2)) await reply.send(result);
+  };
+
+  return {
+    pattern,
+    group: options.group,
+    channels: ['request'],
+    from: 'new',
+    concurrency,
+    prefetch: options.prefetch ?? Math.max(64, 2 * concurrency),
+    autoAck: true,
+    atMostOnce: false,
+    handlerTimeout: options.handlerTimeout ?? DEFAULT_HANDLER_TIMEOUT,
+    retry: retryPolicy(false),
+    deadLetter: false,
+    circuitBreaker: undefined,
+    filter: undefined,
+    handle: answer,
+    batch: undefined,
+    refuse: async (request, error) => {
+      try {
+        await sendReply(request, undefined, {}, { responder, error: writeError(error) });
+      } catch (cause) {
+        core.logger.error(
+          { topic: request.topic, id: request.id, err: cause },
+          'an answer could not be sent',
+        );
+      }
+    },
+  };
+}

@@ -1,0 +1,21 @@
+import type { Headers } from '../envelope/record.ts';
+
+/** What a serializer may look at. */
+export interface SerializerContext {
+  readonly topic: string;
+  readonly headers: Headers;
+}
+
+/**
+ * Turns payloads into bytes and back. The content type on the message picks the serializer on arrival, so the services
+ * of a fleet can change theirs one at a time.
+ *
+ * What it throws reaches the publisher as a `SerializationError`, or sends the message to the dead letters on arrival.
+ * Both directions may be asynchronous (a schema registry); a plain return value is the fast way.
+ */
+export interface Serializer {
+  /** Goes with the message as its `datacontenttype`. One serializer per content type in a bus. */
+  readonly contentType: string;
+  serialize(data: unknown, context: SerializerContext): Uint8Array | Promise<Uint8Array>;
+  deserialize(body: Uint8Array, context: SerializerContext): unknown;
+}

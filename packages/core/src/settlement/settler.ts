@@ -1,0 +1,299 @@
+import { sleep, type Timer } from '../clock.ts';
+import { checkArgument, milliseconds } from '../config/check.ts';
+import type { Core } from '../core.ts';
+import type { DeadLetterRule } from '../dead-letter/options.ts';
+import { type DeadLetterInfo, describeError, toDeadLetter } from '../dead-letter/record.ts';
+import { ClosedError, LeaseLostError, ValidationError } from '../errors.ts';
+import type { ConsumerEvent } from '../events/events.ts';
+import type { PublishOptions } from '../publish/options.ts';
+import type { Receipt } from '../publish/receipt.ts';
+import { decodeRetry, type RetryPolicy, retryDelay, retryPolicy } from '../retry/policy.ts';
+import { isRetryable } from '../retry/retryable.ts';
+import type { Flow } from '../subscribe/flow.ts';
+import type { IncomingMessage, MessageOwner, Settlement } from '../subscribe/message.ts';
+import { timeout } from '../subscribe/options.ts';
+
+/** How a consumer wants its messages settled. */
+export interface SettlementRules {
+  readonly pattern: string;
+  readonly group: string | undefined;
+  readonly retry: RetryPolicy;
+  readonly deadLetter: DeadLetterRule | false;
+  /** Acked before handling; a failure is only reported. */
+  readonly atMostOnce: boolean;
+  /** Takes the place of retries and dead letters: a responder answers with the error. */
+  readonly refuse?: (message: IncomingMessage, error: unknown) => Promise<void>;
+}
+
+/** What the settler needs of the consumer around it. */
+export interface SettlerHooks {
+  /** The message is settled: the next of its key may run. */
+  settled(message: IncomingMessage): void;
+  /** Takes away what waits behind a message of its key. */
+  takeLane(message: IncomingMessage): readonly IncomingMessage[];
+  /** Puts a message whose retry is due, and which the broker could not hold, back in. */
+  again(message: IncomingMessage, heldLane: boolean): void;
+  extend(message: IncomingMessage, duration: number): void;
+  /** Whether handlers are being aborted because the bus closes: what fails then says nothing about the message. */
+  aborting(): boolean;
+}
+
+/** Milliseconds between tries to store a dead letter: short first, since the message holds its place, then patient. */
+const STORE_RETRY = { first: 200, longest: 30_000 };
+
+/** Decides and carries out what becomes of each message of one flow. */
+export class Settler implements MessageOwner {
+  readonly #flow: Flow;
+  readonly #rules: SettlementRules;
+  readonly #core: Core;
+  readonly #hooks: SettlerHooks;
+  readonly #pending = new Set<Promise<unknown>>();
+  readonly #retries = new Set<Timer>();
+  #stopped = false;
+
+  constructor(flow: Flow, rules: SettlementRules, core: Core, hooks: SettlerHooks) {
+    this.#flow = flow;
+    this.#rules = rules;
+    this.#core = core;
+    this.#hooks = hooks;
+  }
+
+  get group(): string | undefined {
+    return this.#rules.group;
+  }
+
+  describe(message: IncomingMessage): ConsumerEvent {
+    const { id, topic, attempt } = message;
+    return { id, topic, pattern: this.#rules.pattern, group: this.#rules.group, attempt };
+  }
+
+  // ---- asked for by the handler -------------------------------------------------------------------------------------
+
+  settleAck(message: IncomingMessage): Promise<void> {
+    return this.#settle(message, 'ack', async () => {
+      const accepted = await this.#flow.ackConfirmed(message.loan);
+      this.#hooks.settled(message);
+      if (!accepted) throw this.#leaseLost(message);
+    });
+  }
+
+  settleNack(message: IncomingMessage, delay: number | undefined, error: unknown): Promise<void> {
+    if (delay !== undefined) checkArgument('nack option "delay"', delay, milliseconds(0));
+    return this.#settle(message, 'nack', () =>
+      this.#fail(message, error ?? new Error('nacked by its handler'), delay),
+    );
+  }
+
+  settleDeadLetter(message: IncomingMessage, reason: string, error: unknown): Promise<void> {
+    checkArgument('the reason', reason, (value) =>
+      typeof value === 'string' && value !== '' ? undefined : 'a text',
+    );
+    return this.#settle(message, 'deadLetter', () => this.#deadLetter(message, reason, error));
+  }
+
+  extend(message: IncomingMessage, duration: number): void {
+    checkArgument('the duration to extend by', duration, timeout);
+    if (message.isLost || message.settlement !== undefined) return;
+    this.#hooks.extend(message, duration);
+  }
+
+  publish(topic: string, data: unknown, options: PublishOptions): Promise<Receipt> {
+    return this.#core.publish(topic, data, options);
+  }
+
+  async #settle(message: IncomingMessage, kind: Settlement, act: () => Promise<void>): Promise<void> {
+    if (message.isLost) throw this.#leaseLost(message);
+    if (message.settlement !== undefined) {
+      if (message.settlement === kind) return message.settled;
+      throw new ValidationError(
+        `message ${message.id} is settled already (${message.settlement}), it cannot be ${kind}ed`,
+        {
+          topic: message.topic,
+        },
+      );
+    }
+    message.settlement = kind;
+    message.settled = this.#track(act());
+    return message.settled;
+  }
+
+  #leaseLost(message: IncomingMessage): LeaseLostError {
+    this.#core.stats.leasesLost++;
+    this.#core.events.emit('lease.lost', { ...this.describe(message), reason: 'late' });
+    return new LeaseLostError(`message ${message.id} no longer belongs to this consumer`, {
+      topic: message.topic,
+      broker: this.#core.broker.name,
+    });
+  }
+
+  // ---- by the handler's outcome -------------------------------------------------------------------------------------
+
+  /** Its handler succeeded, or there is nothing to handle. On the hot path: no promise, the ack goes out with its tick. */
+  done(message: IncomingMessage): void {
+    if (message.isLost) {
+      this.#leaseLost(message);
+      return;
+    }
+    if (message.settlement !== undefined) return;
+    message.settlement = 'ack';
+    this.#flow.ack(message.loan);
+    this.#hooks.settled(message);
+  }
+
+  /** Its handler failed, or it cannot be handled. */
+  failed(message: IncomingMessage, error: unknown): void {
+    if (message.isLost) this.#leaseLost(message);
+    if (message.isLost || message.settlement !== undefined) return;
+    message.settlement = 'nack';
+    message.settled = this.#track(this.#fail(message, error, undefined));
+  }
+
+  /** It will never be handled. */
+  hopeless(message: IncomingMessage, reason: string, error: unknown): void {
+    if (message.isLost || message.settlement !== undefined) return;
+    message.settlement = 'deadLetter';
+    message.settled = this.#track(this.#deadLetter(message, reason, error));
+  }
+
+  /** The policy for one message: what its publisher asked for, over the consumer's own. */
+  policy(message: IncomingMessage): RetryPolicy {
+    const own = message.record.extensions?.retry;
+    return own === undefined ? this.#rules.retry : retryPolicy(decodeRetry(own), this.#rules.retry);
+  }
+
+  async #fail(message: IncomingMessage, error: unknown, delay: number | undefined): Promise<void> {
+    if (this.#rules.refuse !== undefined) {
+      await this.#rules.refuse(message, error);
+      this.#flow.ack(message.loan);
+      return this.#hooks.settled(message);
+    }
+    if (this.#hooks.aborting() || ClosedError.is(error)) return this.#retry(message, 0);
+    const policy = this.policy(message);
+    // A delay was asked for by name: the handler knows that another try helps.
+    if (delay === undefined && !isRetryable(error, policy))
+      return this.#deadLetter(message, 'not-retryable', error);
+    if (message.attempt > policy.maxRetries) return this.#deadLetter(message, 'retries-exhausted', error);
+    return this.#retry(message, delay ?? retryDelay(policy, message.attempt));
+  }
+
+  async #retry(message: IncomingMessage, delay: number): Promise<void> {
+    this.#core.stats.retried++;
+    if (this.#core.events.has('message.retried')) {
+      this.#core.events.emit('message.retried', { ...this.describe(message), delay });
+    }
+    const block = this.#rules.retry.order === 'block';
+    if (!this.#flow.returnable || this.#core.broker.capabilities.retryDelay === 'none') {
+      return this.#retryHere(message, delay, block);
+    }
+    const followers = block ? this.#hooks.takeLane(message) : [];
+    try {
+      if (!(await this.#flow.nack(message.loan, delay))) this.#leaseLost(message);
+      await this.#flow.release(followers.map((follower) => follower.loan));
+    } finally {
+      this.#hooks.settled(message);
+    }
+  }
+
+  /** For subscriptions that leave nothing on the server, so have nothing there that could wait. */
+  #retryHere(message: IncomingMessage, delay: number, block: boolean): void {
+    if (this.#stopped) return;
+    if (!block) this.#hooks.settled(message);
+    const timer = this.#core.clock.setTimeout(() => {
+      this.#retries.delete(timer);
+      message.attempt++;
+      message.phase = 'waiting';
+      message.isSettled = false;
+      message.settlement = undefined;
+      message.settled = undefined;
+      message.controller = undefined;
+      this.#hooks.again(message, block);
+    }, delay);
+    this.#retries.add(timer);
+  }
+
+  async #deadLetter(message: IncomingMessage, reason: string, error: unknown): Promise<void> {
+    const { deadLetter } = this.#rules;
+    if (deadLetter === false) {
+      this.#core.logger.error(
+        { ...this.describe(message), reason, err: error },
+        'message dropped: dead letters are off',
+      );
+      this.drop(message, reason);
+      this.#flow.ack(message.loan);
+      return this.#hooks.settled(message);
+    }
+    // A dead letter of a dead letter would go round for ever: it stays where it is and is tried again, rarely.
+    if (message.topic === deadLetter.topic) return this.#retry(message, this.#rules.retry.maxDelay);
+    const info: DeadLetterInfo = {
+      reason,
+      error: describeError(error),
+      attempts: message.attempt,
+      topic: message.topic,
+      group: this.#rules.group,
+      pattern: this.#rules.pattern,
+      time: this.#core.clock.now(),
+      messageId: message.id,
+    };
+    const record = toDeadLetter(message.record, info, deadLetter.topic);
+    if (!(await this.#store(record, message))) return this.#hooks.settled(message);
+    this.#flow.ack(message.loan);
+    this.#core.stats.deadLettered++;
+    this.#core.logger.warn({ ...this.describe(message), reason, err: error }, 'message dead-lettered');
+    this.#core.events.emit('message.dead_lettered', {
+      ...this.describe(message),
+      reason,
+      deadLetterId: record.id,
+    });
+    this.#hooks.settled(message);
+  }
+
+  /** Tries until it is stored. False when the bus closes before: the message then goes back, and comes again. */
+  async #store(record: ReturnType<typeof toDeadLetter>, message: IncomingMessage): Promise<boolean> {
+    for (let wait = STORE_RETRY.first; ; wait = Math.min(wait * 2, STORE_RETRY.longest)) {
+      try {
+        await this.#core.publisher.publish(record);
+        return true;
+      } catch (error) {
+        this.#core.logger.error(
+          { ...this.describe(message), err: error },
+          'cannot store a dead letter, trying again',
+        );
+        await Promise.race([sleep(this.#core.clock, wait), this.#stop.promise]);
+        if (this.#stopped) {
+          if (this.#flow.returnable) await this.#flow.nack(message.loan, 0).catch(() => false);
+          return false;
+        }
+      }
+    }
+  }
+
+  /** Reports a message that is given up. */
+  drop(message: IncomingMessage, reason: string): void {
+    this.#core.stats.dropped++;
+    this.#core.events.emit('message.dropped', { ...this.describe(message), reason });
+  }
+
+  #track(settling: Promise<void>): Promise<void> {
+    const settled = settling.catch((error: unknown) => {
+      if (LeaseLostError.is(error)) throw error;
+      // The lease runs out, and the message comes again.
+      this.#core.logger.warn({ pattern: this.#rules.pattern, err: error }, 'a message could not be settled');
+      throw error;
+    });
+    this.#pending.add(settled);
+    const done = (): void => void this.#pending.delete(settled);
+    settled.then(done, done);
+    return settled;
+  }
+
+  readonly #stop = Promise.withResolvers<void>();
+
+  /** No more waiting: retries that only this process knows are forgotten, dead letters get their last try. */
+  async finish(): Promise<void> {
+    this.#stopped = true;
+    this.#stop.resolve();
+    for (const timer of this.#retries) this.#core.clock.clearTimeout(timer);
+    this.#retries.clear();
+    while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
+  }
+}

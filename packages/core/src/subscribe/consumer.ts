@@ -1,0 +1,287 @@
+import type { Delivery } from '../broker.ts';
+import { sleep } from '../clock.ts';
+import type { Core } from '../core.ts';
+import { consumerId } from '../dead-letter/record.ts';
+import type { BusRecord } from '../envelope/record.ts';
+import { type BusError, ClosedError, LeaseLostError } from '../errors.ts';
+import { Settler } from '../settlement/settler.ts';
+import { rememberingMatcher } from '../topic/pattern.ts';
+import { Flow } from './flow.ts';
+import { IncomingMessage } from './message.ts';
+import type { ConsumerPlan } from './plan.ts';
+import { Runner } from './runner.ts';
+
+/** Messages whose ack may not have arrived are remembered, this many at most, so that a repetition is not handled again. */
+const REMEMBERED_ACKS = 10_000;
+
+/** Milliseconds that aborted handlers get to end. */
+const ABORT_GRACE = 1_000;
+
+type PauseReason = 'user' | 'breaker' | 'closing';
+
+/** One subscription at work: takes deliveries in, has them handled and settled, pauses, and leaves in good order. */
+export class Consumer {
+  readonly plan: ConsumerPlan;
+  readonly #core: Core;
+  readonly #runner: Runner;
+  readonly #flows: { readonly flow: Flow; readonly settler: Settler }[];
+  readonly #paused = new Set<PauseReason>();
+  readonly #matches: (topic: string) => boolean;
+  readonly #id: string;
+  readonly #handledBefore = new Set<string>();
+  #aborting = false;
+  #closing: Promise<void> | undefined;
+  #stopped: Promise<void> = Promise.resolve();
+  #failure: BusError | undefined;
+
+  constructor(plan: ConsumerPlan, core: Core) {
+    this.plan = plan;
+    this.#core = core;
+    this.#id = consumerId(plan.pattern, plan.group);
+    this.#matches = rememberingMatcher(plan.pattern);
+    this.#runner = new Runner(plan, core, {
+      mayRun: () => this.#paused.size === 0 && (plan.mayRun?.(this.running) ?? true),
+      breakerOpened: () => void this.#pause('breaker').catch(() => {}),
+      breakerHalfOpened: () => this.#resume('breaker'),
+    });
+    this.#flows = plan.channels.map((channel) => this.#newFlow(channel));
+  }
+
+  /** Handlers that run now. */
+  get running(): number {
+    return this.#runner.handling;
+  }
+  get waiting(): number {
+    return this.#runner.scheduler.waiting;
+  }
+  /** Why it ended by itself, if it did. */
+  get failure(): BusError | undefined {
+    return this.#failure;
+  }
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
+
+  /** Resolves when everything published from now on arrives. */
+  async open(): Promise<void> {
+    try {
+      await Promise.all(
+        this.#flows.map(async ({ flow }) =>
+          flow.attach(await this.#core.broker.subscribe(flow.source, flow)),
+        ),
+      );
+    } catch (error) {
+      await this.close(0).catch(() => {});
+      throw error;
+    }
+  }
+
+  #newFlow(channel: ConsumerPlan['channels'][number]): { flow: Flow; settler: Settler } {
+    const { pattern, group, from, prefetch, retry } = this.plan;
+    const flow: Flow = new Flow(
+      { pattern, channel, group, from, prefetch, order: retry.order },
+      {
+        delivered: (deliveries) => this.#delivered(deliveries, flow, settler),
+        lost: (deliveries) => this.#lost(deliveries, settler),
+        failed: (error) => this.#failed(error),
+        acked: (count, refused) => this.#acked(count, refused, settler),
+        ackUnknown: (deliveries, error) => this.#ackUnknown(deliveries, error),
+      },
+    );
+    const { scheduler, deadlines } = this.#runner;
+    const settler: Settler = new Settler(flow, this.plan, this.#core, {
+      settled: (message) => this.#runner.settled(message),
+      takeLane: (message) => scheduler.takeLane(message),
+      again: (message, heldLane) => {
+        if (heldLane) scheduler.again(message);
+        else scheduler.add(message);
+        scheduler.pump();
+      },
+      extend: (message, duration) => deadlines.extend(message, duration),
+      aborting: () => this.#aborting,
+    });
+    return { flow, settler };
+  }
+
+  // ---- taking in ----------------------------------------------------------------------------------------------------
+
+  #delivered(deliveries: readonly Delivery[], flow: Flow, settler: Settler): void {
+    this.#core.stats.delivered += deliveries.length;
+    if (this.#paused.size > 0 && flow.returnable) {
+      // It was on its way when the pause began.
+      this.#release(flow, deliveries);
+      return;
+    }
+    const { scheduler } = this.#runner;
+    for (const delivery of deliveries) {
+      if (!this.#isMine(delivery.record)) {
+        flow.ack(delivery);
+        continue;
+      }
+      const message = new IncomingMessage(delivery, settler);
+      if (message.attempt > 1 && !this.#isWorthAnotherTry(message, settler)) continue;
+      scheduler.add(message);
+    }
+    scheduler.pump();
+  }
+
+  /** The broker may deliver more than the pattern says, and a replay is for one consumer only. */
+  #isMine(record: BusRecord): boolean {
+    if (!this.#matches(record.topic)) return false;
+    const target = record.extensions?.target;
+    return target === undefined || target === this.#id;
+  }
+
+  #isWorthAnotherTry(message: IncomingMessage, settler: Settler): boolean {
+    if (this.#handledBefore.delete(message.id)) {
+      settler.done(message);
+      return false;
+    }
+    // A message that takes its consumer's process down never gets as far as a retry policy; this is where it ends.
+    if (this.plan.group !== undefined && message.attempt > settler.policy(message).maxRetries + 1) {
+      settler.hopeless(
+        message,
+        'retries-exhausted',
+        new Error('delivered more often than the retry policy allows'),
+      );
+      return false;
+    }
+    return true;
+  }
+
+  // ---- what goes wrong ----------------------------------------------------------------------------------------------
+
+  #lost(deliveries: readonly Delivery[], settler: Settler): void {
+    const { deadlines, scheduler } = this.#runner;
+    const lost = new Set(deliveries);
+    const isLost = (message: IncomingMessage): boolean => lost.has(message.loan);
+    for (const message of [...deadlines].filter(isLost)) {
+      message.isLost = true;
+      this.#core.stats.leasesLost++;
+      this.#core.events.emit('lease.lost', { ...settler.describe(message), reason: 'expired' });
+      message.controller?.abort(
+        new LeaseLostError(`the lease of message ${message.id} ran out`, { topic: message.topic }),
+      );
+      if (message.phase === 'handled') deadlines.end(message);
+      this.#runner.freeLane(message);
+    }
+    for (let message = scheduler.find(isLost); message; message = scheduler.find(isLost))
+      scheduler.take(message);
+    scheduler.pump();
+  }
+
+  #acked(count: number, refused: readonly Delivery[], settler: Settler): void {
+    this.#core.stats.acked += count;
+    for (const delivery of refused) {
+      this.#core.stats.leasesLost++;
+      const event = { ...settler.describe(new IncomingMessage(delivery, settler)), reason: 'late' } as const;
+      this.#core.logger.warn(event, 'an ack was refused: the message may be handled twice');
+      this.#core.events.emit('lease.lost', event);
+    }
+  }
+
+  #ackUnknown(deliveries: readonly Delivery[], error: unknown): void {
+    const { pattern } = this.plan;
+    this.#core.logger.warn({ pattern, count: deliveries.length, err: error }, 'acks may not have arrived');
+    for (const { record } of deliveries) {
+      if (this.#handledBefore.size >= REMEMBERED_ACKS) break;
+      this.#handledBefore.add(record.id);
+    }
+  }
+
+  #failed(error: BusError): void {
+    if (this.#failure !== undefined || this.closed) return;
+    this.#failure = error;
+    const { pattern, group } = this.plan;
+    this.#core.logger.error({ pattern, group, err: error }, 'subscription ended');
+    this.#core.events.emit('subscription.failed', { pattern, group, error });
+  }
+
+  // ---- pausing and ending -------------------------------------------------------------------------------------------
+
+  /** No further handler starts. Resolves when nothing more is fetched and what was prefetched is given back. */
+  pause(): Promise<void> {
+    return this.#pause('user');
+  }
+
+  resume(): void {
+    this.#resume('user');
+  }
+
+  async #pause(reason: PauseReason): Promise<void> {
+    this.#paused.add(reason);
+    this.#giveBack();
+    await Promise.all(this.#flows.map(({ flow }) => flow.pause()));
+    if (this.#paused.has(reason)) this.#giveBack();
+  }
+
+  #resume(reason: PauseReason): void {
+    if (!this.#paused.delete(reason) || this.#paused.size > 0) return;
+    for (const { flow } of this.#flows) flow.resume();
+    this.#runner.scheduler.pump();
+  }
+
+  /** Others may have the time for what waits here; where the broker cannot take it back, it stays. */
+  #giveBack(): void {
+    const { scheduler } = this.#runner;
+    const waiting = scheduler.takeAll();
+    for (const { flow, settler } of this.#flows) {
+      const own = waiting.filter((message) => message.owner === settler);
+      if (flow.returnable)
+        this.#release(
+          flow,
+          own.map((message) => message.loan),
+        );
+      else if (!this.closed) for (const message of own) scheduler.add(message);
+    }
+  }
+
+  #release(flow: Flow, deliveries: readonly Delivery[]): void {
+    flow.release(deliveries).catch((error: unknown) => {
+      // Their leases run out, and they come again.
+      this.#core.logger.warn(
+        { pattern: this.plan.pattern, err: error },
+        'prefetched messages could not be given back',
+      );
+    });
+  }
+
+  /**
+   * Stops fetching and gives back what was prefetched; then waits for running handlers, up to `timeout` milliseconds,
+   * aborts those that still run, settles, and leaves. The returned promise is the same for all callers.
+   */
+  close(timeout: number): Promise<void> {
+    this.#closing ??= this.#close(timeout);
+    return this.#closing;
+  }
+
+  /** After `close` was called: resolves when no further handler will start and what was prefetched is given back. */
+  stopped(): Promise<void> {
+    return this.#stopped;
+  }
+
+  async #close(timeout: number): Promise<void> {
+    this.#stopped = this.#pause('closing').catch(() => {});
+    await this.#stopped;
+    await this.#idle(timeout);
+    this.#aborting = true;
+    const error = new ClosedError('the bus was closed before the message was settled');
+    for (const message of this.#runner.deadlines) message.controller?.abort(error);
+    await this.#idle(ABORT_GRACE);
+    for (const message of [...this.#runner.deadlines]) {
+      this.#runner.deadlines.end(message);
+      (message.owner as Settler).failed(message, error);
+      message.isLost = true;
+    }
+    await Promise.all(this.#flows.map(({ settler }) => settler.finish()));
+    this.#runner.stop();
+    await Promise.all(this.#flows.map(({ flow }) => flow.close()));
+  }
+
+  /** Resolves when no handler runs, or after `timeout` milliseconds. */
+  async #idle(timeout: number): Promise<void> {
+    const idle = this.#runner.idle();
+    if (this.running === 0 || timeout === Number.POSITIVE_INFINITY) return idle;
+    await Promise.race([idle, sleep(this.#core.clock, timeout)]);
+  }
+}

@@ -1,0 +1,77 @@
+import { readInfo } from '../dead-letter/record.ts';
+import { type BusError, SerializationError } from '../errors.ts';
+import { decompress } from '../serializer/compression.ts';
+import type { SerializerRegistry } from '../serializer/registry.ts';
+import type { TopicTable } from '../topic/table.ts';
+import { validatePayload } from '../topic/validate.ts';
+import type { IncomingMessage } from './message.ts';
+
+/** What decoding needs of the bus. */
+export interface Decoding {
+  readonly topics: TopicTable;
+  readonly serializers: SerializerRegistry;
+  /** Most bytes that a compressed body may grow to. */
+  readonly maxDecompressedBytes: number;
+}
+
+/**
+ * Fills in `message.data`. Asynchronous only where compression, the serializer or the schema is.
+ *
+ * @throws {SerializationError | ValidationError} also as a rejection; another try cannot help either
+ */
+export function decode(message: IncomingMessage, decoding: Decoding): void | Promise<void> {
+  const { contentEncoding } = message.record;
+  if (contentEncoding === undefined) return deserialize(message, decoding);
+  return decompress(contentEncoding, message.record.body, decoding.maxDecompressedBytes).then((body) => {
+    message.decompressed = body;
+    return deserialize(message, decoding);
+  });
+}
+
+function deserialize(message: IncomingMessage, decoding: Decoding): void | Promise<void> {
+  const { record } = message;
+  const serializer = decoding.serializers.find(record.contentType);
+  if (serializer === undefined) return accept(message, message.body, decoding);
+  let data: unknown;
+  try {
+    data = serializer.deserialize(message.body, { topic: topicOf(message), headers: message.headers });
+  } catch (error) {
+    throw undecodable(record.topic, error);
+  }
+  if (!(data instanceof Promise)) return accept(message, data, decoding);
+  return data.then(
+    (settled) => accept(message, settled, decoding),
+    (error: unknown) => {
+      throw undecodable(record.topic, error);
+    },
+  );
+}
+
+function accept(message: IncomingMessage, data: unknown, { topics }: Decoding): void | Promise<void> {
+  message.data = data;
+  const { record } = message;
+  // An answer has no topic, and what did not match its schema lies in the dead letters for that.
+  if (record.channel === 'reply' || record.extensions?.deadLetter !== undefined) return;
+  const { schema } = topics.get(record.topic);
+  if (schema === undefined) return;
+  const valid = validatePayload(schema, data, record.topic);
+  if (valid instanceof Promise) {
+    return valid.then((output: unknown) => {
+      message.data = output;
+    });
+  }
+  message.data = valid;
+}
+
+/** A dead letter's body is what was published to the topic where it failed. */
+function topicOf({ record }: IncomingMessage): string {
+  return record.extensions?.deadLetter === undefined
+    ? record.topic
+    : (readInfo(record)?.topic ?? record.topic);
+}
+
+function undecodable(topic: string, cause: unknown): BusError {
+  if (SerializationError.is(cause)) return cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new SerializationError(`the body cannot be decoded: ${text}`, { topic, cause });
+}

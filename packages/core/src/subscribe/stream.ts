@@ -1,0 +1,85 @@
+import { ClosedError } from '../errors.ts';
+import type { Message } from './message.ts';
+
+/** Messages as an async iterable. Ends when it is left, when its subscription is, or when its bus closes. */
+export interface MessageStream<T> extends AsyncIterableIterator<Message<T>>, AsyncDisposable {
+  [Symbol.asyncIterator](): MessageStream<T>;
+}
+
+/** What a stream needs of its subscription. */
+export interface StreamSource {
+  unsubscribe(): Promise<void>;
+}
+
+/**
+ * Pulls messages through a subscription one at a time. A message is acked when the next one is asked for; the last one,
+ * when the loop is left by `break` or by an error, is not (the two look alike from here), and comes again to the group.
+ *
+ * @param open - subscribes with the given handler; called with the first message asked for
+ */
+export function openStream<T>(
+  open: (handle: (message: Message<T>) => Promise<void>) => Promise<StreamSource>,
+): {
+  readonly stream: MessageStream<T>;
+  /** Ends the stream from outside: what is being waited for ends the loop. */
+  readonly end: () => void;
+} {
+  let source: Promise<StreamSource> | undefined;
+  let ended = false;
+  /** Messages offered and not yet taken; there are as many as the subscription's concurrency allows. */
+  const offered: { message: Message<T>; done: PromiseWithResolvers<void> }[] = [];
+  const waiting: PromiseWithResolvers<IteratorResult<Message<T>>>[] = [];
+  let current: PromiseWithResolvers<void> | undefined;
+
+  const take = (offer: (typeof offered)[number]): IteratorResult<Message<T>> => {
+    current = offer.done;
+    return { done: false, value: offer.message };
+  };
+  const handle = (message: Message<T>): Promise<void> => {
+    const offer = { message, done: Promise.withResolvers<void>() };
+    const next = waiting.shift();
+    if (next === undefined) offered.push(offer);
+    else next.resolve(take(offer));
+    return offer.done.promise;
+  };
+  const end = (): void => {
+    if (ended) return;
+    ended = true;
+    const left = new ClosedError('the stream was left before the message was acked');
+    const untouched = [current, ...offered.splice(0).map((offer) => offer.done)];
+    for (const done of untouched) done?.reject(left);
+    for (const next of waiting.splice(0)) next.resolve({ done: true, value: undefined });
+  };
+
+  const stream: MessageStream<T> = {
+    async next() {
+      current?.resolve();
+      current = undefined;
+      if (ended) return { done: true, value: undefined };
+      source ??= open(handle);
+      await source;
+      const offer = offered.shift();
+      if (offer !== undefined) return take(offer);
+      if (ended) return { done: true, value: undefined };
+      const next = Promise.withResolvers<IteratorResult<Message<T>>>();
+      waiting.push(next);
+      return next.promise;
+    },
+    async return() {
+      // Unsubscribed first, or what is given back would come again right here.
+      const unsubscribed = (await source)?.unsubscribe();
+      end();
+      await unsubscribed;
+      return { done: true, value: undefined };
+    },
+    async throw(error: unknown) {
+      await stream.return!();
+      throw error;
+    },
+    [Symbol.asyncIterator]: () => stream,
+    async [Symbol.asyncDispose]() {
+      await stream.return!();
+    },
+  };
+  return { stream, end };
+}

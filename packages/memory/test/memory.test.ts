@@ -1,0 +1,54 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, it } from 'vitest';
+import { MemoryHub } from '../src/index.ts';
+import { connect, record } from './support/bus.ts';
+import { ManualClock, settled } from './support/clock.ts';
+
+const BATCH = 5_000;
+const body = new Uint8Array(32);
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+/** Megabytes in use after all garbage is gone. */
+async function used(): Promise<number> {
+  await settled();
+  collect();
+  return process.memoryUsage().heapUsed / 2 ** 20;
+}
+
+it.each([
+  ['plain', () => ({})],
+  ['keyed and deduplicated', (id: string) => ({ key: id, deduplicationKey: id })],
+  ['delayed', (_: string, now: number) => ({ deliverAt: now + 10 })],
+])('memory stays flat while 200,000 %s messages flow through', async (_, fields) => {
+  const clock = new ManualClock();
+  const bus = await connect(new MemoryHub({ clock }), { window: 1_000, retention: { maxMessages: 100 } });
+  const probe = await bus.subscribe('t', { group: 'g', prefetch: 1_000 });
+  let acked = 0;
+  probe.deliver = (deliveries) => {
+    const [first, ...others] = deliveries;
+    if (first!.attempt === 1) void probe.subscription.nack(first!, 10);
+    else others.push(first!);
+    acked += others.length;
+    void probe.subscription.ack(others);
+  };
+  const flow = async (rounds: number): Promise<void> => {
+    for (let round = 0; round < rounds; round++) {
+      const before = acked;
+      await bus.publish(
+        Array.from({ length: BATCH }, (_, n) =>
+          record('t', { body, ...fields(`${before}-${n}`, clock.now()) }),
+        ),
+      );
+      await clock.advance(500);
+      while (acked < before + BATCH) await clock.advance(10);
+    }
+  };
+  await flow(10);
+  const before = await used();
+  await flow(30);
+  expect((await used()) - before).toBeLessThan(1);
+  expect(clock.timers).toBe(0);
+});

@@ -1,0 +1,42 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { tool } from '../run.ts';
+import { type Tally, tally } from '../tally.ts';
+
+interface Report {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  numTodoTests: number;
+  testResults: { name: string; status: string; assertionResults: { status: string }[] }[];
+}
+
+/** Unit tests and conformance. Its output is shown while it runs, for it is the longest step. */
+export async function unit(brokers: string[], files: string[]): Promise<Tally> {
+  const folder = mkdtempSync(join(tmpdir(), 'ambus-tests-'));
+  try {
+    const report = join(folder, 'report.json');
+    const args = ['run', ...files, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+    const env = brokers.length > 0 ? { AMB_BROKERS: brokers.join(',') } : {};
+    const { code } = await tool('vitest', 'vitest', args, { live: true, env });
+    if (!existsSync(report)) return tally(0, 1, 'vitest ended without a report');
+    return count(JSON.parse(readFileSync(report, 'utf8')), code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** @internal Exported for its test. */
+export function count(report: Report, code: number): Tally {
+  // A file that fails to load, or whose hook fails, can have no failed test to show for it.
+  const broken = report.testResults.filter(
+    (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
+  );
+  const failed = report.numFailedTests + broken.length;
+  const skipped = report.numPendingTests + report.numTodoTests;
+  const details = broken.map((file) => `${file.name} did not run`).join('\n');
+  // An error outside of any test, such as an unhandled rejection, shows only in the exit code.
+  if (code !== 0 && failed === 0) return tally(report.numPassedTests, 1, 'vitest failed', skipped);
+  return tally(report.numPassedTests, failed, details, skipped);
+}
