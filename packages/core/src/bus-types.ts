@@ -65,7 +65,7 @@ export interface Bus<M = AnyTopics> extends AsyncDisposable {
     data: Publishes<M, T>,
     options?: PublishOptions,
   ): Promise<Receipt>;
-  publish(topic: TopicName<M>, ...nothing: []): Promise<Receipt>;
+  publish(topic: TopicName<M>): Promise<Receipt>;
 
   /**
    * Publishes many at once. Each succeeds or fails by itself.
@@ -94,11 +94,7 @@ export interface Bus<M = AnyTopics> extends AsyncDisposable {
     handler: Handler<Receives<M, P>>,
     options?: SubscribeOptions<Receives<M, P>> & { readonly ack?: 'auto' | 'manual' | undefined },
   ): Promise<Subscription>;
-  subscribe<T>(
-    pattern: string,
-    handler: Handler<T>,
-    options?: SubscribeOptions<T> & { readonly ack?: 'auto' | 'manual' | undefined },
-  ): Promise<Subscription>;
+  subscribe<T>(pattern: string, handler: Handler<T>, options?: SubscribeOptions<T>): Promise<Subscription>;
 
   /**
    * Messages as an async iterable. A message is acked when the next one is asked for; leave the loop after `msg.ack()`,

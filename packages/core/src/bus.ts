@@ -367,6 +367,7 @@ export class MessageBus implements Bus {
     await this.#requester.close().catch(() => {});
     await this.#connection.close();
     this.#sender.stop();
+    publisher.stop();
     events.emit('closed', { broker: broker.name });
     for (const result of left) {
       if (result.status === 'rejected') {

@@ -1,11 +1,16 @@
 import type { Capabilities, Feature } from '../capabilities.ts';
 import type { BusRecord, Channel, Extensions, Headers } from '../envelope/record.ts';
 import { uuidv7 } from '../envelope/uuid.ts';
-import { MessageTooLargeError, SerializationError, UnsupportedError, ValidationError } from '../errors.ts';
+import {
+  BusError,
+  MessageTooLargeError,
+  SerializationError,
+  UnsupportedError,
+  ValidationError,
+} from '../errors.ts';
 import { encodeRetry } from '../retry/policy.ts';
-import { type Compression, chooseCompression, compress } from '../serializer/compression.ts';
+import { chooseCompression, compress } from '../serializer/compression.ts';
 import { BYTES } from '../serializer/registry.ts';
-import type { Serializer } from '../serializer/serializer.ts';
 import type { Topic } from '../topic/table.ts';
 import { validatePayload } from '../topic/validate.ts';
 import { headerBytes, type PublishOptions, priorityLevel } from './options.ts';
@@ -29,17 +34,10 @@ export interface Internal {
 }
 
 const NO_OPTIONS: PublishOptions = {};
-const NO_HEADERS: Headers = Object.freeze({});
-
-interface Content {
-  readonly body: Uint8Array;
-  readonly contentType: string | undefined;
-  readonly contentEncoding: string | undefined;
-}
 
 /**
- * Makes the wire form of a message. Asynchronous only where a schema, a serializer or compression is, because this is
- * the hot path. Options are checked already.
+ * Makes the wire form of a message. Asynchronous only where a schema, a serializer or compression is: this is the hot
+ * path, and written so that a plain message costs no closure. Options are checked already.
  *
  * @throws {ValidationError | SerializationError | MessageTooLargeError | UnsupportedError}
  */
@@ -54,98 +52,108 @@ export function buildRecord(
   const options = given ?? NO_OPTIONS;
   if (options !== NO_OPTIONS) requireSupport(topic, options, defaults);
   if (topic.schema !== undefined && internal?.channel !== 'reply') {
-    const valid = validatePayload(topic.schema, data, topic.name);
     // What is sent is the input: the other end validates again, and a schema's output need not be its own valid input.
-    if (valid instanceof Promise) return valid.then(() => serialize());
+    const valid = validatePayload(topic.schema, data, topic.name);
+    if (valid instanceof Promise)
+      return valid.then(() => serialize(topic, data, options, now, defaults, internal));
   }
-  return serialize();
+  return serialize(topic, data, options, now, defaults, internal);
+}
 
-  function serialize(): BusRecord | Promise<BusRecord> {
-    const content = toBytes(topic.serializer, data, topic.name, options.headers);
-    if (content instanceof Promise) return content.then(finish);
-    return finish(content);
+function serialize(
+  topic: Topic,
+  data: unknown,
+  options: PublishOptions,
+  now: number,
+  defaults: RecordDefaults,
+  internal: Internal | undefined,
+): BusRecord | Promise<BusRecord> {
+  // Bytes are copied: the caller may go on using its buffer while the record waits to be sent.
+  const bytes = data instanceof Uint8Array;
+  const contentType = bytes ? BYTES : topic.serializer.contentType;
+  const body = bytes ? data.slice() : toBytes(topic, data, options.headers);
+  if (body instanceof Promise) {
+    return body.then((settled) => compressed(topic, settled, contentType, options, now, defaults, internal));
   }
-
-  function finish(content: Content): BusRecord | Promise<BusRecord> {
-    const chosen = chooseCompression(options.compress ?? defaults.compress, content.body.length);
-    if (chosen === undefined) return assemble(content);
-    return compressContent(content, chosen).then(assemble);
-  }
-
-  function assemble(content: Content): BusRecord {
-    const { limits } = defaults.capabilities;
-    if (content.body.length > limits.maxBodyBytes) {
-      throw new MessageTooLargeError(
-        `the body has ${content.body.length} bytes, ${defaults.broker} takes at most ${limits.maxBodyBytes}`,
-        content.body.length,
-        limits.maxBodyBytes,
-        { topic: topic.name, broker: defaults.broker },
-      );
-    }
-    return toRecord(topic, content, options, now, defaults, internal);
-  }
+  return compressed(topic, body, contentType, options, now, defaults, internal);
 }
 
 function toBytes(
-  serializer: Serializer,
+  topic: Topic,
   data: unknown,
-  topic: string,
-  headers: Headers = NO_HEADERS,
-): Content | Promise<Content> {
-  if (data instanceof Uint8Array) {
-    // Copied: the caller may go on using its buffer while the record waits to be sent.
-    return { body: data.slice(), contentType: BYTES, contentEncoding: undefined };
-  }
-  const failed = (cause: unknown): never => {
-    if (SerializationError.is(cause)) throw cause;
-    throw new SerializationError(`the payload cannot be serialized: ${(cause as Error)?.message ?? cause}`, {
-      topic,
-      cause,
-    });
-  };
+  headers: Headers | undefined,
+): Uint8Array | Promise<Uint8Array> {
   try {
-    const body = serializer.serialize(data, { topic, headers });
-    const content = (bytes: Uint8Array): Content => ({
-      body: bytes,
-      contentType: serializer.contentType,
-      contentEncoding: undefined,
-    });
-    return body instanceof Promise ? body.then(content, failed) : content(body);
+    const body = topic.serializer.serialize(
+      data,
+      headers === undefined ? topic.context : { topic: topic.name, headers },
+    );
+    return body instanceof Promise ? body.catch((error: unknown) => unserializable(topic, error)) : body;
   } catch (error) {
-    return failed(error);
+    return unserializable(topic, error);
   }
 }
 
-async function compressContent(content: Content, compression: Compression): Promise<Content> {
-  const body = await compress(compression.encoding, content.body, compression.level);
-  return body.length < content.body.length
-    ? { ...content, body, contentEncoding: compression.encoding }
-    : content;
+function unserializable(topic: Topic, cause: unknown): never {
+  if (BusError.is(cause)) throw cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  throw new SerializationError(`the payload cannot be serialized: ${text}`, { topic: topic.name, cause });
+}
+
+function compressed(
+  topic: Topic,
+  body: Uint8Array,
+  contentType: string,
+  options: PublishOptions,
+  now: number,
+  defaults: RecordDefaults,
+  internal: Internal | undefined,
+): BusRecord | Promise<BusRecord> {
+  const wanted = options.compress ?? defaults.compress;
+  const chosen = wanted === undefined ? undefined : chooseCompression(wanted, body.length);
+  if (chosen === undefined)
+    return toRecord(topic, body, contentType, undefined, options, now, defaults, internal);
+  return compress(chosen.encoding, body, chosen.level).then((smaller) =>
+    smaller.length < body.length
+      ? toRecord(topic, smaller, contentType, chosen.encoding, options, now, defaults, internal)
+      : toRecord(topic, body, contentType, undefined, options, now, defaults, internal),
+  );
 }
 
 function toRecord(
   topic: Topic,
-  content: Content,
+  body: Uint8Array,
+  contentType: string,
+  contentEncoding: string | undefined,
   options: PublishOptions,
   now: number,
   defaults: RecordDefaults,
   internal: Internal | undefined,
 ): BusRecord {
+  const { maxBodyBytes } = defaults.capabilities.limits;
+  if (body.length > maxBodyBytes) {
+    throw new MessageTooLargeError(
+      `the body has ${body.length} bytes, ${defaults.broker} takes at most ${maxBodyBytes}`,
+      body.length,
+      maxBodyBytes,
+      { topic: topic.name, broker: defaults.broker },
+    );
+  }
   const deliverAt = options.delay !== undefined ? now + options.delay : options.deliverAt?.getTime();
   const due = deliverAt !== undefined && deliverAt > now ? deliverAt : undefined;
   return {
     id: options.id ?? uuidv7(now),
     topic: internal?.address ?? topic.name,
     channel: internal?.channel ?? topic.channel,
-    body: content.body,
+    body,
     time: now,
     headers: options.headers === undefined ? undefined : Object.freeze({ ...options.headers }),
     key: options.key,
     priority: priorityLevel(options.priority),
     source: options.source ?? defaults.source,
     type: options.type ?? topic.name,
-    contentType: content.contentType,
-    contentEncoding: content.contentEncoding,
+    contentType,
+    contentEncoding,
     dataSchema: options.dataSchema,
     correlationId: options.correlationId,
     causationId: options.causationId,

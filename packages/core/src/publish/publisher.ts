@@ -6,16 +6,15 @@ import { asBusError, type BusError, PublishError, QueueFullError, TimeoutError }
 /** Most bytes of bodies that go to the broker in one call, so that a batch stays well below every protocol's frame limits. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
-interface Pending {
-  readonly record: BusRecord;
-  readonly resolve: () => void;
-  readonly reject: (error: BusError) => void;
-}
-
+/** Records that go to the broker in one call. They share one promise: each publish only hangs its own end on it. */
 interface Batch {
-  readonly entries: readonly Pending[];
-  readonly deadline: number;
+  readonly records: BusRecord[];
+  readonly answered: PromiseWithResolvers<void>;
+  bytes: number;
+  deadline: number;
   settled: boolean;
+  /** By index, once the broker has refused some. */
+  failures: ReadonlyMap<number, BusError> | undefined;
 }
 
 /** Limits of a `Publisher`. */
@@ -36,11 +35,11 @@ export class Publisher {
   readonly #broker: Broker;
   readonly #clock: Clock;
   readonly #limits: PublisherLimits;
-  #queue: Pending[] = [];
-  #scheduled = false;
+  /** Filled in this tick; all but the last are full. */
+  #batches: Batch[] = [];
   /** Records handed to `publish` and not yet confirmed or refused. */
   #unconfirmed = 0;
-  #waiting: { readonly start: () => void; readonly deadline: number }[] = [];
+  #waiting: (() => void)[] = [];
   readonly #inFlight = new Set<Batch>();
   #timer: Timer | undefined;
   #idle: (() => void)[] = [];
@@ -55,13 +54,21 @@ export class Publisher {
     return this.#unconfirmed;
   }
 
-  /** Resolves when the broker has accepted the record; rejects with a `BusError` otherwise. */
-  publish(record: BusRecord): Promise<void> {
-    if (this.#unconfirmed >= this.#limits.maxPending) return this.#publishWhenRoom(record);
-    return new Promise((resolve, reject) => this.#enqueue({ record, resolve, reject }));
+  /**
+   * Resolves when the broker has accepted the record; rejects with a `BusError` otherwise.
+   *
+   * @param confirm - makes the result of an accepted record
+   */
+  publish<R>(record: BusRecord, confirm: (record: BusRecord) => R): Promise<R> {
+    if (this.#unconfirmed >= this.#limits.maxPending) {
+      return this.#room(record).then(() => this.#enqueue(record, confirm));
+    }
+    this.#unconfirmed++;
+    return this.#enqueue(record, confirm);
   }
 
-  #publishWhenRoom(record: BusRecord): Promise<void> {
+  /** Resolves when there is room, with the place taken. */
+  #room(record: BusRecord): Promise<void> {
     const { maxPending, whenFull, publishTimeout } = this.#limits;
     if (whenFull === 'fail') {
       return Promise.reject(
@@ -72,92 +79,85 @@ export class Publisher {
       );
     }
     return new Promise((resolve, reject) => {
-      const waiter = {
-        start: () => {
-          this.#clock.clearTimeout(timer);
-          this.#enqueue({ record, resolve, reject });
-        },
-        deadline: this.#clock.now() + publishTimeout,
+      const go = (): void => {
+        this.#clock.clearTimeout(timer);
+        this.#unconfirmed++;
+        resolve();
       };
       const timer = this.#clock.setTimeout(() => {
-        this.#waiting = this.#waiting.filter((other) => other !== waiter);
+        this.#waiting = this.#waiting.filter((other) => other !== go);
         reject(this.#timeout(record));
       }, publishTimeout);
-      this.#waiting.push(waiter);
+      this.#waiting.push(go);
     });
   }
 
-  #enqueue(entry: Pending): void {
-    this.#unconfirmed++;
-    this.#queue.push(entry);
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      queueMicrotask(this.#flush);
+  #enqueue<R>(record: BusRecord, confirm: (record: BusRecord) => R): Promise<R> {
+    const batch = this.#batchFor(record);
+    const index = batch.records.push(record) - 1;
+    batch.bytes += record.body.length;
+    return batch.answered.promise.then(() => {
+      const failure = batch.failures?.get(index);
+      if (failure !== undefined) throw failure;
+      return confirm(record);
+    });
+  }
+
+  #batchFor(record: BusRecord): Batch {
+    const last = this.#batches.at(-1);
+    if (
+      last !== undefined &&
+      last.records.length < this.#broker.capabilities.limits.maxBatch &&
+      last.bytes + record.body.length <= BATCH_BYTES
+    ) {
+      return last;
     }
+    if (last === undefined) queueMicrotask(this.#flush);
+    const batch: Batch = {
+      records: [],
+      answered: Promise.withResolvers(),
+      bytes: 0,
+      deadline: 0,
+      settled: false,
+      failures: undefined,
+    };
+    this.#batches.push(batch);
+    return batch;
   }
 
   readonly #flush = (): void => {
-    this.#scheduled = false;
-    const queue = this.#queue;
-    this.#queue = [];
-    const { maxBatch } = this.#broker.capabilities.limits;
-    let start = 0;
-    let bytes = 0;
-    for (let end = 0; end < queue.length; end++) {
-      bytes += queue[end]!.record.body.length;
-      const next = queue[end + 1];
-      if (
-        next === undefined ||
-        end + 1 - start === maxBatch ||
-        bytes + next.record.body.length > BATCH_BYTES
-      ) {
-        this.#send(start === 0 && next === undefined ? queue : queue.slice(start, end + 1));
-        start = end + 1;
-        bytes = 0;
-      }
+    const batches = this.#batches;
+    this.#batches = [];
+    const { publishTimeout } = this.#limits;
+    for (const batch of batches) {
+      batch.deadline = this.#clock.now() + publishTimeout;
+      this.#inFlight.add(batch);
+      this.#timer ??= this.#clock.setTimeout(this.#expire, publishTimeout);
+      this.#broker.publish(batch.records, batch.deadline).then(
+        () => this.#settle(batch, undefined),
+        (error: unknown) => this.#settle(batch, error),
+      );
     }
   };
-
-  #send(entries: readonly Pending[]): void {
-    const deadline = this.#clock.now() + this.#limits.publishTimeout;
-    const batch: Batch = { entries, deadline, settled: false };
-    this.#inFlight.add(batch);
-    this.#timer ??= this.#clock.setTimeout(this.#expire, this.#limits.publishTimeout);
-    const records = entries.length === 1 ? [entries[0]!.record] : entries.map((entry) => entry.record);
-    this.#broker.publish(records, deadline).then(
-      () => this.#settle(batch, undefined),
-      (error: unknown) => this.#settle(batch, error),
-    );
-  }
 
   #settle(batch: Batch, error: unknown): void {
     if (batch.settled) return;
     batch.settled = true;
     this.#inFlight.delete(batch);
-    if (this.#inFlight.size === 0) {
-      this.#clock.clearTimeout(this.#timer);
-      this.#timer = undefined;
-    }
-    this.#unconfirmed -= batch.entries.length;
-    if (error === undefined) for (const entry of batch.entries) entry.resolve();
-    else if (PublishError.is(error)) this.#reject(batch.entries, error);
-    else for (const entry of batch.entries) entry.reject(this.#wrap(error, entry.record));
-    while (this.#waiting.length > 0 && this.#unconfirmed < this.#limits.maxPending)
-      this.#waiting.shift()!.start();
+    this.#unconfirmed -= batch.records.length;
+    if (error !== undefined) batch.failures = this.#failures(batch, error);
+    batch.answered.resolve();
+    while (this.#waiting.length > 0 && this.#unconfirmed < this.#limits.maxPending) this.#waiting.shift()!();
     if (this.#unconfirmed === 0) for (const done of this.#idle.splice(0)) done();
   }
 
-  #reject(entries: readonly Pending[], error: PublishError): void {
-    const failed = new Map(error.failures.map((failure) => [failure.index, failure.error]));
-    entries.forEach((entry, index) => {
-      const failure = failed.get(index);
-      if (failure === undefined) entry.resolve();
-      else entry.reject(failure);
-    });
-  }
-
-  #wrap(error: unknown, record: BusRecord): BusError {
-    return asBusError(error, { topic: record.topic, broker: this.#broker.name });
+  #failures(batch: Batch, error: unknown): ReadonlyMap<number, BusError> {
+    if (PublishError.is(error))
+      return new Map(error.failures.map((failure) => [failure.index, failure.error]));
+    const { name } = this.#broker;
+    return new Map(
+      batch.records.map(({ topic }, index) => [index, asBusError(error, { topic, broker: name })]),
+    );
   }
 
   #timeout(record: BusRecord): TimeoutError {
@@ -176,7 +176,7 @@ export class Publisher {
         this.#timer = this.#clock.setTimeout(this.#expire, batch.deadline - now);
         return;
       }
-      this.#settle(batch, this.#timeout(batch.entries[0]!.record));
+      this.#settle(batch, this.#timeout(batch.records[0]!));
     }
   };
 
@@ -184,5 +184,11 @@ export class Publisher {
   drained(): Promise<void> {
     if (this.#unconfirmed === 0 && this.#waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Forgets its timer. */
+  stop(): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 }

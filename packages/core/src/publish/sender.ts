@@ -93,14 +93,18 @@ export class Sender {
 
   /** Sends a stored record again, changed where `edited` says. */
   async resend(record: BusRecord, edited: { data?: unknown; headers?: Headers } | undefined): Promise<void> {
-    if (edited === undefined) return this.#core.publisher.publish(record);
+    const changed = edited === undefined ? record : await this.#edit(record, edited);
+    await this.#core.publisher.publish(changed, () => undefined);
+  }
+
+  async #edit(record: BusRecord, edited: { data?: unknown; headers?: Headers }): Promise<BusRecord> {
     const headers = edited.headers ?? record.headers;
     checkOptions('edited option', { headers }, { headers: PUBLISH_SPEC.headers });
-    if (!('data' in edited)) return this.#core.publisher.publish({ ...record, headers });
+    if (!('data' in edited)) return { ...copy(record), headers };
     const topic = this.#core.decoding.topics.get(record.topic);
     const made = await buildRecord(topic, edited.data, { headers }, this.#core.clock.now(), this.#defaults);
     const { body, contentType, contentEncoding } = made;
-    return this.#core.publisher.publish({ ...copy(record), headers, body, contentType, contentEncoding });
+    return { ...copy(record), headers, body, contentType, contentEncoding };
   }
 
   async #throughMiddleware(
@@ -167,10 +171,10 @@ export class Sender {
   }
 
   #deliver(record: BusRecord): Promise<Receipt> {
-    return this.#core.publisher.publish(record).then(() => this.#receipt(record));
+    return this.#core.publisher.publish(record, this.#receipt);
   }
 
-  #receipt(record: BusRecord): Receipt {
+  readonly #receipt = (record: BusRecord): Receipt => {
     this.#core.stats.published++;
     const { id, topic } = record;
     if (this.#core.events.has('message.published'))
@@ -179,7 +183,7 @@ export class Sender {
     const token = this.#tokens.get(id);
     this.#tokens.delete(id);
     return token === undefined ? { id, topic } : { id, topic, token };
-  }
+  };
 
   #breaker(topic: string, options: CircuitBreakerOptions): CircuitBreaker {
     let breaker = this.#breakers.get(topic);

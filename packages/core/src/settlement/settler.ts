@@ -251,7 +251,7 @@ export class Settler implements MessageOwner {
   async #store(record: ReturnType<typeof toDeadLetter>, message: IncomingMessage): Promise<boolean> {
     for (let wait = STORE_RETRY.first; ; wait = Math.min(wait * 2, STORE_RETRY.longest)) {
       try {
-        await this.#core.publisher.publish(record);
+        await this.#core.publisher.publish(record, () => undefined);
         return true;
       } catch (error) {
         this.#core.logger.error(

@@ -1,7 +1,7 @@
-import { readInfo } from '../dead-letter/record.ts';
 import { type BusError, SerializationError } from '../errors.ts';
 import { decompress } from '../serializer/compression.ts';
 import type { SerializerRegistry } from '../serializer/registry.ts';
+import type { SerializerContext } from '../serializer/serializer.ts';
 import type { TopicTable } from '../topic/table.ts';
 import { validatePayload } from '../topic/validate.ts';
 import type { IncomingMessage } from './message.ts';
@@ -34,7 +34,9 @@ function deserialize(message: IncomingMessage, decoding: Decoding): void | Promi
   if (serializer === undefined) return accept(message, message.body, decoding);
   let data: unknown;
   try {
-    data = serializer.deserialize(message.body, { topic: topicOf(message), headers: message.headers });
+    // A message is its own context, but for a dead letter's.
+    const context = record.extensions?.deadLetter === undefined ? message : originOf(message);
+    data = serializer.deserialize(message.body, context);
   } catch (error) {
     throw undecodable(record.topic, error);
   }
@@ -64,10 +66,8 @@ function accept(message: IncomingMessage, data: unknown, { topics }: Decoding): 
 }
 
 /** A dead letter's body is what was published to the topic where it failed. */
-function topicOf({ record }: IncomingMessage): string {
-  return record.extensions?.deadLetter === undefined
-    ? record.topic
-    : (readInfo(record)?.topic ?? record.topic);
+function originOf(message: IncomingMessage): SerializerContext {
+  return { topic: message.failure?.topic ?? message.topic, headers: message.headers };
 }
 
 function undecodable(topic: string, cause: unknown): BusError {

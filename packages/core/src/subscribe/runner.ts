@@ -124,13 +124,20 @@ export class Runner {
       return;
     }
     if (typeof (result as PromiseLike<unknown> | undefined | null)?.then === 'function') {
-      (result as PromiseLike<unknown>).then(
-        () => this.#ended(message, true, undefined),
-        (error: unknown) => this.#ended(message, false, error),
-      );
+      void this.#finish(message, result as PromiseLike<unknown>);
     } else {
       this.#ended(message, true, undefined);
     }
+  }
+
+  async #finish(message: IncomingMessage, result: PromiseLike<unknown>): Promise<void> {
+    try {
+      await result;
+    } catch (error) {
+      this.#ended(message, false, error);
+      return;
+    }
+    this.#ended(message, true, undefined);
   }
 
   #ended(message: IncomingMessage, ok: boolean, error: unknown): void {
@@ -229,7 +236,7 @@ export class Runner {
       succeeded: (message: IncomingMessage) => this.#endedInBatch(message, true, undefined),
       failed: (message: IncomingMessage, error: unknown) => this.#endedInBatch(message, false, error),
     };
-    runBatch(messages, steps).then((error) => {
+    void runBatch(messages, steps).then((error) => {
       if (error === undefined) this.#breaker?.success();
       else this.#breaker?.failure(error);
       this.#slotFreed();

@@ -1,5 +1,5 @@
 import type { Channel } from '../envelope/record.ts';
-import type { Serializer } from '../serializer/serializer.ts';
+import type { Serializer, SerializerContext } from '../serializer/serializer.ts';
 import type { Retention, TopicConfig, TopicOptions } from './config.ts';
 import { compilePattern, covers, intersects } from './pattern.ts';
 import type { StandardSchema } from './schema.ts';
@@ -12,6 +12,8 @@ export interface Topic {
   readonly channel: Exclude<Channel, 'request' | 'reply'>;
   readonly schema: StandardSchema | undefined;
   readonly serializer: Serializer;
+  /** For serializing a message without headers. */
+  readonly context: SerializerContext;
 }
 
 interface Rule {
@@ -19,6 +21,8 @@ interface Rule {
   readonly matches: (topic: string) => boolean;
   readonly options: TopicOptions;
 }
+
+const NO_HEADERS = Object.freeze({});
 
 /** Topics that are remembered; the map is dropped when it has grown to this. */
 const REMEMBERED = 10_000;
@@ -51,6 +55,7 @@ export class TopicTable {
       channel: durability,
       schema: options.schema,
       serializer: options.serializer ?? this.#serializer,
+      context: { topic: name, headers: NO_HEADERS },
     };
     if (this.#known.size >= REMEMBERED) this.#known.clear();
     this.#known.set(name, topic);
