@@ -32,6 +32,7 @@ export type {
 } from './dead-letter/dead-letters.ts';
 export type { DeadLetterOptions } from './dead-letter/options.ts';
 export type { DeadLetterInfo } from './dead-letter/record.ts';
+export { type Arrival, fromHeaders, type HeaderStyle, toHeaders } from './envelope/attributes.ts';
 export type { BusRecord, Channel, Extensions, Headers, PriorityLevel } from './envelope/record.ts';
 export { uuidTime, uuidv7 } from './envelope/uuid.ts';
 export * from './errors.ts';

@@ -21,6 +21,15 @@ describe('a group', () => {
     expect(members.map(({ ids }) => ids.length)).toEqual([3, 3, 3]);
   });
 
+  it('skips nobody when somebody is full', async () => {
+    const bus = await connect(new MemoryHub());
+    const members = await Promise.all(
+      [1, 9, 9].map((prefetch) => bus.subscribe('t', { group: 'g', prefetch })),
+    );
+    await bus.publish(series('t', 4));
+    expect(members.map(({ ids }) => ids)).toEqual([['a0'], ['a1', 'a3'], ['a2']]);
+  });
+
   it('never lends a member more than its prefetch', async () => {
     const bus = await connect(new MemoryHub());
     const probe = await bus.subscribe('t', { group: 'g', prefetch: 3 });

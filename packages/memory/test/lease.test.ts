@@ -164,6 +164,7 @@ describe('a wipe', () => {
     await probe.nack('a0', 10);
     hub.wipe();
     await settled();
+    expect(clock.timers).toBe(0);
     expect(await a.broker.admin.listTopics()).toEqual([]);
     expect(a.events).toEqual(['warning']);
     await clock.advance(1_000);

@@ -76,6 +76,17 @@ describe('an ephemeral topic', () => {
     expect(await bus.broker.admin.listTopics()).toEqual([]);
   });
 
+  it('keeps a group for as long as it has a member', async () => {
+    const bus = await connect(new MemoryHub());
+    const [a, b] = [
+      await bus.subscribe('e', { channel, group: 'g' }),
+      await bus.subscribe('e', { channel, group: 'g' }),
+    ];
+    await a.subscription.close();
+    await bus.publish(series('e', 2, { channel }));
+    expect(b.ids).toEqual(['a0', 'a1']);
+  });
+
   it('forgets a group with its last member', async () => {
     const bus = await connect(new MemoryHub());
     const probe = await bus.subscribe('e', { channel, group: 'g', prefetch: 1 });

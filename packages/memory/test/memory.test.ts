@@ -52,3 +52,22 @@ it.each([
   expect((await used()) - before).toBeLessThan(1);
   expect(clock.timers).toBe(0);
 });
+
+it('a backlog that is gone leaves nothing', async () => {
+  const bus = await connect(new MemoryHub(), { retention: { maxMessages: 1 } });
+  await bus.broker.admin.ensureGroup('t', 'g', 'new');
+  const before = await used();
+  for (let round = 0; round < 60; round++) {
+    await bus.publish(Array.from({ length: BATCH }, () => record('t', { body })));
+  }
+  expect((await used()) - before).toBeGreaterThan(10);
+  const probe = await bus.subscribe('t', { group: 'g', prefetch: 10_000 });
+  let left = 60 * BATCH;
+  probe.deliver = (deliveries) => {
+    left -= deliveries.length;
+    void probe.subscription.ack(deliveries);
+  };
+  await probe.subscription.ack(probe.deliveries.splice(0));
+  while (left > 0 && (await bus.broker.admin.listGroups())[0]!.depth > 0) await settled();
+  expect((await used()) - before).toBeLessThan(1);
+});

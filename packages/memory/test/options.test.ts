@@ -123,6 +123,15 @@ describe('a broker', () => {
     expect(await failure(never.open())).toMatchObject({ code: 'CLOSED' });
   });
 
+  it('gives what its subscriptions have to others when it closes', async () => {
+    const hub = new MemoryHub();
+    const [bus, other] = [await connect(hub), await connect(hub)];
+    await bus.subscribe('t', { group: 'g' });
+    await bus.publish(record('t', { id: 'x' }));
+    await bus.broker.close();
+    expect((await other.subscribe('t', { group: 'g' })).of('x').attempt).toBe(2);
+  });
+
   it('shows the hub as its native client, and the record as its native message', async () => {
     const hub = new MemoryHub();
     const bus = await connect(hub);

@@ -62,6 +62,15 @@ describe('a full queue', () => {
     expect(probe.ids).toHaveLength(50);
   });
 
+  it('is gone with its subscription', async () => {
+    const bus = await connect(new MemoryHub(), { maxQueueSize: 1 });
+    const probe = await bus.subscribe('t', { prefetch: 1 });
+    const waiting = bus.publish(series('t', 5));
+    await settled();
+    await probe.subscription.close();
+    await waiting;
+  });
+
   it('has room again when it is purged', async () => {
     const bus = await connect(new MemoryHub(), { maxQueueSize: 1 });
     await bus.broker.admin.ensureGroup('t', 'g', 'new');
@@ -150,6 +159,7 @@ describe('a delayed publish', () => {
       record('t', { id: 'past', deliverAt: clock.now() - 1 }),
     ]);
     expect(probe.ids).toEqual(['past']);
+    expect(clock.timers).toBe(1);
     await clock.advance(999);
     expect(probe.ids).toEqual(['past']);
     await clock.advance(1);
@@ -158,6 +168,16 @@ describe('a delayed publish', () => {
     expect(probe.ids).toEqual(['past', 'soon', 'late']);
     expect(hub.records('t').map(({ id }) => id)).toEqual(['past', 'soon', 'late']);
     expect(clock.timers).toBe(0);
+  });
+
+  it('keeps its place among others of the same time', async () => {
+    const clock = new ManualClock();
+    const hub = new MemoryHub({ clock });
+    const bus = await connect(hub);
+    const records = series('t', 50, { deliverAt: clock.now() + 1_000 });
+    await bus.publish(records);
+    await clock.advance(1_000);
+    expect(hub.records('t')).toEqual(records);
   });
 
   it('is taken back until then, and only once', async () => {
@@ -192,6 +212,23 @@ describe('a deduplication key', () => {
     await clock.advance(999);
     await send('five');
     expect(probe.ids).toEqual(['one', 'other', 'free', 'four']);
+  });
+
+  it('is remembered for the whole window, whenever others are forgotten', async () => {
+    const clock = new ManualClock();
+    const hub = new MemoryHub({ clock });
+    const bus = await connect(hub, { window: 1_000 });
+    for (const [wait, id, deduplicationKey] of [
+      [0, 'one', 'k'],
+      [900, 'two', 'late'],
+      [200, 'three', 'l'],
+      [700, 'dropped', 'late'],
+      [100, 'four', 'late'],
+    ] as const) {
+      await clock.advance(wait);
+      await bus.publish(record('t', { id, deduplicationKey }));
+    }
+    expect(hub.records('t').map(({ id }) => id)).toEqual(['one', 'two', 'three', 'four']);
   });
 
   it('is not taken by a record that was refused', async () => {

@@ -17,10 +17,6 @@ export class InboxQueue implements Dispatchable {
     this.#link = link;
   }
 
-  get reachable(): boolean {
-    return this.#link.up;
-  }
-
   push(record: BusRecord): void {
     this.#pending.push(record);
   }
@@ -62,7 +58,7 @@ export class Inboxes {
   /** Takes a reply to the inbox that its topic names, if that is there. */
   push(record: BusRecord): void {
     const inbox = this.#open.get(record.topic);
-    if (inbox === undefined || !inbox.reachable) return;
+    if (inbox === undefined) return;
     inbox.push(record);
     this.#dispatcher.schedule(inbox);
   }

@@ -128,7 +128,6 @@ export class Connection implements Peer, MemberLink {
     this.#restore();
     for (const member of this.members) member.group?.admit(member);
     this.#host.reconnected();
-    this.roomMade();
     for (const call of this.#held.splice(0)) this.#send(call);
   }
 
@@ -137,7 +136,7 @@ export class Connection implements Peer, MemberLink {
   }
 
   roomMade(): void {
-    if (this.up) this.#backlog.retry();
+    this.#backlog.retry();
     this.server.awaitRoom(this, !this.#backlog.empty);
   }
 

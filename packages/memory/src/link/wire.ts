@@ -17,7 +17,6 @@ export class Wire {
   readonly #clock: Clock;
   readonly #latency: Latency;
   readonly #travelling = new Deque<Travelling>();
-  #lastDue = 0;
   #timer: Timer | undefined;
 
   constructor(clock: Clock, latency: Latency) {
@@ -27,8 +26,7 @@ export class Wire {
 
   send(arrive: () => void): void {
     const { min, max } = this.#latency;
-    this.#lastDue = Math.max(this.#lastDue, this.#clock.now() + min + Math.random() * (max - min));
-    this.#travelling.push({ due: this.#lastDue, arrive });
+    this.#travelling.push({ due: this.#clock.now() + min + Math.random() * (max - min), arrive });
     this.#arm();
   }
 

@@ -164,7 +164,7 @@ export class TestBus {
     return this;
   }
 
-  async publish(records: BusRecord | readonly BusRecord[], deadline = FOREVER): Promise<void> {
+  async publish(records: BusRecord | readonly BusRecord[], deadline: number = FOREVER): Promise<void> {
     await this.broker.publish(Array.isArray(records) ? records : [records], deadline);
     await settled();
   }
