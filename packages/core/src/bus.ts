@@ -225,7 +225,6 @@ export class MessageBus implements Bus {
     checkReceive(options);
     await this.#usable();
     const { group, max = 1, timeout = 5_000, signal, ...rest } = options;
-    signal?.throwIfAborted();
     const prefetch = capacity(max);
     const key = JSON.stringify([pattern, group, prefetch]);
     let puller = this.#pullers.get(key);
@@ -240,7 +239,7 @@ export class MessageBus implements Bus {
       puller = made;
       this.#pullers.set(key, puller);
     }
-    return puller.receive(max, timeout);
+    return puller.receive(max, timeout, signal);
   }
 
   // ---- asking and answering -----------------------------------------------------------------------------------------

@@ -43,3 +43,14 @@ export const systemClock: Clock = {
 export function sleep(clock: Clock, delay: number): Promise<void> {
   return new Promise((resolve) => clock.setTimeout(resolve, delay));
 }
+
+/** Waits for `work`, but for `delay` milliseconds at most, and leaves no timer behind. */
+export async function atMost(clock: Clock, work: Promise<unknown>, delay: number): Promise<void> {
+  const timeout = Promise.withResolvers<void>();
+  const timer = clock.setTimeout(timeout.resolve, delay);
+  try {
+    await Promise.race([work, timeout.promise]);
+  } finally {
+    clock.clearTimeout(timer);
+  }
+}

@@ -60,7 +60,10 @@ export const number =
       ? undefined
       : `a number ${max === Number.POSITIVE_INFINITY ? `of at least ${min}` : `from ${min} to ${max}`}`;
 
-export const milliseconds = (min: number): Check => integer(min, undefined, 'milliseconds');
+/** A hundred years: far enough for anyone, and no sum with the current time leaves the range of dates. */
+const LONGEST = 100 * 365 * 24 * 60 * 60 * 1_000;
+
+export const milliseconds = (min: number): Check => integer(min, LONGEST, 'milliseconds');
 
 export const boolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
 
@@ -128,8 +131,13 @@ export const object: Check = (value) => (isObject(value) ? undefined : 'an objec
 
 export const abortSignal: Check = (value) => (value instanceof AbortSignal ? undefined : 'an AbortSignal');
 
+/** What RFC 3339, the form of times on the wire, can write. */
+const LAST_DATE = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
 export const date: Check = (value) =>
-  value instanceof Date && !Number.isNaN(value.getTime()) ? undefined : 'a valid Date';
+  value instanceof Date && Math.abs(value.getTime()) <= LAST_DATE
+    ? undefined
+    : 'a valid Date before the year 10000';
 
 /** Adapts a function that says what is wrong rather than what is allowed. */
 export const without =

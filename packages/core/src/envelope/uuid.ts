@@ -8,6 +8,9 @@ const DIGITS = 16;
 let pool = '';
 let at = 0;
 
+/** Milliseconds that the clock may go back without the ids losing their order; beyond that they follow it. */
+const LARGEST_STEP_BACK = 10_000;
+
 let lastTime = -1;
 let sequence = 0;
 let timePart = '';
@@ -28,7 +31,7 @@ const LETTERS = 97;
  * @param time - milliseconds since the epoch
  */
 export function uuidv7(time: number = Date.now()): string {
-  if (time > lastTime) {
+  if (time > lastTime || lastTime - time > LARGEST_STEP_BACK) {
     lastTime = time;
     sequence = 0;
     timePart = formatTime(time);

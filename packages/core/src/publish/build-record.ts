@@ -68,10 +68,11 @@ function serialize(
   defaults: RecordDefaults,
   internal: Internal | undefined,
 ): BusRecord | Promise<BusRecord> {
-  // Bytes are copied: the caller may go on using its buffer while the record waits to be sent.
+  // Bytes are copied: the caller may go on using its buffer while the record waits to be sent. Not by `slice`, which on a
+  // Buffer copies nothing.
   const bytes = data instanceof Uint8Array;
   const contentType = bytes ? BYTES : topic.serializer.contentType;
-  const body = bytes ? data.slice() : toBytes(topic, data, options.headers);
+  const body = bytes ? new Uint8Array(data) : toBytes(topic, data, options.headers);
   if (body instanceof Promise) {
     return body.then((settled) => compressed(topic, settled, contentType, options, now, defaults, internal));
   }

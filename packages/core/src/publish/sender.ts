@@ -3,7 +3,7 @@ import { checkOptions } from '../config/check.ts';
 import type { Core } from '../core.ts';
 import { copy } from '../dead-letter/record.ts';
 import type { BusRecord, Extensions, Headers } from '../envelope/record.ts';
-import { AbortError, CircuitOpenError } from '../errors.ts';
+import { AbortError, CircuitOpenError, NoRespondersError } from '../errors.ts';
 import type { Connection } from '../lifecycle/connection.ts';
 import { composePublish, type Middleware, type Outgoing } from '../middleware/middleware.ts';
 import type { Message } from '../subscribe/message.ts';
@@ -165,7 +165,9 @@ export class Sender {
       breaker.success();
       return receipt;
     } catch (error) {
-      breaker.failure(error);
+      // That nobody answers says nothing about the broker.
+      if (NoRespondersError.is(error)) breaker.forget();
+      else breaker.failure(error);
       throw error;
     }
   }
@@ -175,8 +177,9 @@ export class Sender {
   }
 
   readonly #receipt = (record: BusRecord): Receipt => {
+    const { id, topic, channel } = record;
+    if (channel === 'request' || channel === 'reply') return { id, topic };
     this.#core.stats.published++;
-    const { id, topic } = record;
     if (this.#core.events.has('message.published'))
       this.#core.events.emit('message.published', { id, topic });
     if (record.deliverAt === undefined) return { id, topic };

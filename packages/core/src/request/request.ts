@@ -11,7 +11,7 @@ import {
 } from '../errors.ts';
 import type { PublishOptions } from '../publish/options.ts';
 import type { RequestOptions, ScatterOptions } from './options.ts';
-import type { Reply, Requester } from './requester.ts';
+import type { Expectation, Reply, Requester } from './requester.ts';
 
 /** Sends a request's message. */
 export type SendRequest = (
@@ -29,53 +29,60 @@ export interface Asking {
   readonly defaultTimeout: number;
 }
 
-interface Question {
+interface Prepared {
   readonly topic: string;
-  readonly data: unknown;
-  readonly options: RequestOptions;
-  readonly reply: (reply: Reply) => void;
-  /** `responder` is undefined where the request as a whole failed. */
-  readonly failed: (error: BusError, responder: string | undefined) => void;
+  readonly id: string;
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  readonly replyTo: string;
+  readonly options: PublishOptions;
 }
 
-/** Sends a request and passes on what comes back. Returns how to stop listening. */
-async function ask(asking: Asking, question: Question): Promise<() => void> {
-  const { core, requester } = asking;
-  const { topic, data, options, reply, failed } = question;
+async function prepare(asking: Asking, topic: string, options: RequestOptions): Promise<Prepared> {
   const { timeout = asking.defaultTimeout, signal, ...rest } = options;
-  if (signal?.aborted)
+  if (signal?.aborted) {
     throw new AbortError(`the request on "${topic}" was aborted`, { topic, cause: signal.reason });
-  const replyTo = await requester.address();
-  const id = options.id ?? uuidv7(core.clock.now());
+  }
+  const replyTo = await asking.requester.address();
+  const id = options.id ?? uuidv7(asking.core.clock.now());
+  return { topic, id, timeout, signal, replyTo, options: { ...rest, id } };
+}
+
+/** Sends a request and passes on what comes back, until the returned function is called. */
+function ask(asking: Asking, prepared: Prepared, data: unknown, expectation: Expectation): () => void {
+  const { core, requester } = asking;
+  const { topic, id, timeout, signal, replyTo, options } = prepared;
+  requester.expect(id, topic, timeout, signal, expectation);
   core.stats.requests++;
-  requester.expect(id, topic, timeout, signal, { reply, failed });
   const stop = (): void => requester.forget(id);
-  const internal = { replyTo, expiresAt: core.clock.now() + timeout };
-  asking.send(topic, data, { ...rest, id }, internal).catch((error: unknown) => {
-    stop();
-    failed(asBusError(error, { topic, broker: core.broker.name }), undefined);
-  });
+  asking
+    .send(topic, data, options, { replyTo, expiresAt: core.clock.now() + timeout })
+    .catch((error: unknown) => {
+      stop();
+      expectation.failed(asBusError(error, { topic, broker: core.broker.name }), undefined);
+    });
   return stop;
 }
 
 /** The first answer, or the error of who answered. */
-export function request(
+export async function request(
   asking: Asking,
   topic: string,
   data: unknown,
   options: RequestOptions,
 ): Promise<Reply> {
+  const prepared = await prepare(asking, topic, options);
   return new Promise((resolve, reject) => {
-    let stop = (): void => {};
-    const done =
-      <T>(settle: (value: T) => void) =>
-      (value: T): void => {
-        settle(value);
+    const stop = ask(asking, prepared, data, {
+      reply: (reply) => {
         stop();
-      };
-    ask(asking, { topic, data, options, reply: done(resolve), failed: done(reject) }).then((forget) => {
-      stop = forget;
-    }, reject);
+        resolve(reply);
+      },
+      failed: (error) => {
+        stop();
+        reject(error);
+      },
+    });
   });
 }
 
@@ -84,60 +91,41 @@ export function request(
  *
  * @throws {ScatterError} when fewer than `min` came, with those that did
  */
-export function scatter(
+export async function scatter(
   asking: Asking,
   topic: string,
   data: unknown,
   options: ScatterOptions,
 ): Promise<Reply[]> {
   const { min = 1, max = Number.POSITIVE_INFINITY, ...rest } = options;
-  return new Promise((resolve, reject) => {
-    const replies: Reply[] = [];
-    const refusals: BusError[] = [];
-    let stop = (): void => {};
-    let ended = false;
-    const end = (): void => {
-      if (ended) return;
-      ended = true;
-      stop();
-      if (replies.length >= min) resolve(replies);
-      else {
-        const text = `${replies.length} of at least ${min} answers came on "${topic}"`;
-        const cause =
-          refusals.length > 0 ? new AggregateError(refusals, 'responders that failed') : undefined;
-        reject(
-          new ScatterError(refusals.length > 0 ? `${text}, and ${refusals.length} errors` : text, replies, {
-            topic,
-            cause,
-          }),
-        );
-      }
-    };
-    const question: Question = {
-      topic,
-      data,
-      options: rest,
+  const prepared = await prepare(asking, topic, rest);
+  const replies: Reply[] = [];
+  const refusals: BusError[] = [];
+  const failure = await new Promise<BusError | undefined>((end) => {
+    const stop = ask(asking, prepared, data, {
       reply: (reply) => {
-        if (replies.push(reply) >= max) end();
+        if (replies.push(reply) < max) return;
+        stop();
+        end(undefined);
       },
       failed: (error, responder) => {
         if (responder !== undefined) refusals.push(error);
-        else if (TimeoutError.is(error) || (NoRespondersError.is(error) && min > 0)) {
-          if (NoRespondersError.is(error)) settle(error);
-          else end();
-        } else settle(error);
+        // The deadline is how a scatter without `max` ends; that nobody is there is no error when nobody is needed.
+        else end(TimeoutError.is(error) || (NoRespondersError.is(error) && min === 0) ? undefined : error);
       },
-    };
-    const settle = (error: BusError): void => {
-      ended = true;
-      stop();
-      reject(error);
-    };
-    ask(asking, question).then((forget) => {
-      if (ended) forget();
-      else stop = forget;
-    }, reject);
+    });
   });
+  if (failure !== undefined) throw failure;
+  if (replies.length >= min) return replies;
+  const errors = refusals.length === 0 ? '' : `, and ${refusals.length} errors`;
+  throw new ScatterError(
+    `${replies.length} of at least ${min} answers came on "${topic}"${errors}`,
+    replies,
+    {
+      topic,
+      cause: refusals.length === 0 ? undefined : new AggregateError(refusals, 'responders that failed'),
+    },
+  );
 }
 
 /**
@@ -159,12 +147,8 @@ export async function requestFirst(
     return await Promise.any(topics.map((topic) => request(asking, topic, data, { ...rest, signal })));
   } catch (error) {
     const errors = (error as AggregateError).errors as BusError[];
-    throw (
-      errors.find((one) => AbortError.is(one)) ??
-      errors.find((one) => RemoteError.is(one)) ??
-      errors.find((one) => TimeoutError.is(one)) ??
-      errors[0]!
-    );
+    const telling = [AbortError, RemoteError, TimeoutError].map((type) => errors.find((one) => type.is(one)));
+    throw telling.find((one) => one !== undefined) ?? errors[0]!;
   } finally {
     losers.abort();
   }

@@ -2,7 +2,14 @@ import type { Inbox } from '../broker.ts';
 import type { Timer } from '../clock.ts';
 import type { Core } from '../core.ts';
 import type { BusRecord } from '../envelope/record.ts';
-import { AbortError, type BusError, ClosedError, RemoteError, TimeoutError } from '../errors.ts';
+import {
+  AbortError,
+  type BusError,
+  ClosedError,
+  RemoteError,
+  TimeoutError,
+  ValidationError,
+} from '../errors.ts';
 import { decode } from '../subscribe/decode.ts';
 import { IncomingMessage, type Message, type MessageOwner } from '../subscribe/message.ts';
 import { readError } from './remote-error.ts';
@@ -81,6 +88,9 @@ export class Requester {
         id,
         new AbortError(`the request on "${topic}" was aborted`, { topic, cause: signal?.reason }),
       );
+    if (this.#pending.has(id)) {
+      throw new ValidationError(`a request with the id "${id}" is waiting for its answer already`, { topic });
+    }
     signal?.addEventListener('abort', aborted, { once: true });
     this.#pending.set(id, {
       ...expectation,

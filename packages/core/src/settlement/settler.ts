@@ -1,4 +1,4 @@
-import { sleep, type Timer } from '../clock.ts';
+import { atMost, type Timer } from '../clock.ts';
 import { checkArgument, milliseconds } from '../config/check.ts';
 import type { Core } from '../core.ts';
 import type { DeadLetterRule } from '../dead-letter/options.ts';
@@ -101,7 +101,14 @@ export class Settler implements MessageOwner {
     return this.#core.publish(topic, data, options);
   }
 
-  async #settle(message: IncomingMessage, kind: Settlement, act: () => Promise<void>): Promise<void> {
+  #settle(message: IncomingMessage, kind: Settlement, act: () => Promise<void>): Promise<void> {
+    const settled = this.#settleOnce(message, kind, act);
+    // A handler that does not wait for it is told by the events; it must not take the process down.
+    settled.catch(() => {});
+    return settled;
+  }
+
+  async #settleOnce(message: IncomingMessage, kind: Settlement, act: () => Promise<void>): Promise<void> {
     if (message.isLost) throw this.#leaseLost(message);
     if (message.settlement !== undefined) {
       if (message.settlement === kind) return message.settled;
@@ -258,7 +265,7 @@ export class Settler implements MessageOwner {
           { ...this.describe(message), err: error },
           'cannot store a dead letter, trying again',
         );
-        await Promise.race([sleep(this.#core.clock, wait), this.#stop.promise]);
+        await atMost(this.#core.clock, this.#stop.promise, wait);
         if (this.#stopped) {
           if (this.#flow.returnable) await this.#flow.nack(message.loan, 0).catch(() => false);
           return false;

@@ -1,5 +1,5 @@
 import type { Delivery } from '../broker.ts';
-import { sleep } from '../clock.ts';
+import { atMost } from '../clock.ts';
 import type { Core } from '../core.ts';
 import { consumerId } from '../dead-letter/record.ts';
 import type { BusRecord } from '../envelope/record.ts';
@@ -16,6 +16,12 @@ const REMEMBERED_ACKS = 10_000;
 
 /** Milliseconds that aborted handlers get to end. */
 const ABORT_GRACE = 1_000;
+
+/**
+ * Milliseconds that the last settlements get to be answered: a broker holds them while its connection is down. What is
+ * not answered by then comes again.
+ */
+const SETTLE_GRACE = 5_000;
 
 type PauseReason = 'user' | 'breaker' | 'closing';
 
@@ -273,7 +279,8 @@ export class Consumer {
       (message.owner as Settler).failed(message, error);
       message.isLost = true;
     }
-    await Promise.all(this.#flows.map(({ settler }) => settler.finish()));
+    const settled = this.#flows.map(({ flow, settler }) => settler.finish().then(() => flow.settled()));
+    await atMost(this.#core.clock, Promise.all(settled), SETTLE_GRACE);
     this.#runner.stop();
     await Promise.all(this.#flows.map(({ flow }) => flow.close()));
   }
@@ -282,6 +289,6 @@ export class Consumer {
   async #idle(timeout: number): Promise<void> {
     const idle = this.#runner.idle();
     if (this.running === 0 || timeout === Number.POSITIVE_INFINITY) return idle;
-    await Promise.race([idle, sleep(this.#core.clock, timeout)]);
+    await atMost(this.#core.clock, idle, timeout);
   }
 }

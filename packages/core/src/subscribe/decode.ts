@@ -15,11 +15,22 @@ export interface Decoding {
 }
 
 /**
- * Fills in `message.data`. Asynchronous only where compression, the serializer or the schema is.
+ * Fills in `message.data`. Asynchronous only where compression, the serializer or the schema is. A dead letter that cannot
+ * be decoded has none.
  *
  * @throws {SerializationError | ValidationError} also as a rejection; another try cannot help either
  */
 export function decode(message: IncomingMessage, decoding: Decoding): void | Promise<void> {
+  if (message.record.extensions?.deadLetter === undefined) return decodeBody(message, decoding);
+  // Bytes that cannot be decoded are one reason to lie in the dead letters: whoever handles them there gets the bytes.
+  try {
+    return decodeBody(message, decoding)?.catch(() => {});
+  } catch {
+    return undefined;
+  }
+}
+
+function decodeBody(message: IncomingMessage, decoding: Decoding): void | Promise<void> {
   const { contentEncoding } = message.record;
   if (contentEncoding === undefined) return deserialize(message, decoding);
   return decompress(contentEncoding, message.record.body, decoding.maxDecompressedBytes).then((body) => {
@@ -31,7 +42,8 @@ export function decode(message: IncomingMessage, decoding: Decoding): void | Pro
 function deserialize(message: IncomingMessage, decoding: Decoding): void | Promise<void> {
   const { record } = message;
   const serializer = decoding.serializers.find(record.contentType);
-  if (serializer === undefined) return accept(message, message.body, decoding);
+  // A copy: the handler may write into what it gets, and `body` is for the next attempt, the dead letter, and others.
+  if (serializer === undefined) return accept(message, new Uint8Array(message.body), decoding);
   let data: unknown;
   try {
     // A message is its own context, but for a dead letter's.

@@ -129,7 +129,6 @@ export class Flow implements Sink {
   }
 
   async close(): Promise<void> {
-    await this.settled();
     await this.#subscription?.close();
   }
 

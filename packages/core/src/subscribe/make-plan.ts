@@ -33,6 +33,11 @@ export function makePlan(
   const batch = typeof options.ack === 'object' ? options.ack : undefined;
   const concurrency = options.concurrency ?? 1;
   const retry = retryPolicy(options.retry, core.retry);
+  const deadLetter = deadLetterRule(options.deadLetter, core.deadLetter);
+  if (deadLetter !== false) {
+    const retention = { maxAge: deadLetter.retention };
+    core.decoding.topics.declare(deadLetter.topic, { durability: 'durable', retention });
+  }
   const handle = handler as ConsumeMessage;
   return {
     pattern,
@@ -45,7 +50,7 @@ export function makePlan(
     atMostOnce: options.delivery === 'at-most-once',
     handlerTimeout: options.handlerTimeout ?? DEFAULT_HANDLER_TIMEOUT,
     retry: options.order === undefined ? retry : { ...retry, order: options.order },
-    deadLetter: deadLetterRule(options.deadLetter, core.deadLetter),
+    deadLetter,
     circuitBreaker:
       options.circuitBreaker === false ? undefined : (options.circuitBreaker ?? core.circuitBreaker),
     filter: compileFilter(options.filter as SubscribeOptions['filter']),

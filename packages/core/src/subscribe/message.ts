@@ -78,6 +78,11 @@ export type Phase = 'waiting' | 'handling' | 'handled' | 'abandoned';
 /** How a message can be settled. */
 export type Settlement = 'ack' | 'nack' | 'deadLetter' | 'release';
 
+/** A batch that is being handled: it holds one slot, until its handler ends or all of its messages have timed out. */
+export interface BatchRun {
+  watched: number;
+}
+
 /** What a message needs of the consumer that holds it. */
 export interface MessageOwner {
   readonly group: string | undefined;
@@ -107,6 +112,8 @@ export class IncomingMessage implements Message {
   isSettled = false;
   /** No other message of its key may run. */
   holdsLane = false;
+  /** The batch that it is handled in. */
+  batch: BatchRun | undefined = undefined;
   /** What settles or settled it. */
   settlement: Settlement | undefined = undefined;
   /** The running or finished settlement, for whoever settles again. */

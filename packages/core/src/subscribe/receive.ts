@@ -7,13 +7,15 @@ import type { Subscription } from './subscription.ts';
 
 /** How messages are pulled. */
 export interface ReceiveOptions
-  extends Pick<SubscribeOptions, 'from' | 'handlerTimeout' | 'retry' | 'deadLetter' | 'signal'> {
+  extends Pick<SubscribeOptions, 'from' | 'handlerTimeout' | 'retry' | 'deadLetter'> {
   /** Whose position it is. Needed: between two calls a subscription without one would miss what is published. */
   readonly group: string;
   /** Most messages, 1 to 10,000. Default 1. */
   readonly max?: number | undefined;
   /** Milliseconds to wait for the first message. Default 5,000; 0 takes what is there. */
   readonly timeout?: number | undefined;
+  /** Stops waiting: the call returns what has come. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export const RECEIVE_SPEC: Spec<ReceiveOptions> = {
@@ -65,13 +67,13 @@ export class Puller {
   }
 
   /** Up to `max` messages; none when none came within `timeout` milliseconds. They are to be settled by hand. */
-  receive(max: number, timeout: number): Promise<Message[]> {
-    const result = this.#queue.then(() => this.#receive(max, timeout));
+  receive(max: number, timeout: number, signal: AbortSignal | undefined): Promise<Message[]> {
+    const result = this.#queue.then(() => this.#receive(max, timeout, signal));
     this.#queue = result.catch(() => {});
     return result;
   }
 
-  async #receive(max: number, timeout: number): Promise<Message[]> {
+  async #receive(max: number, timeout: number, signal: AbortSignal | undefined): Promise<Message[]> {
     if (this.#closed) throw new ClosedError('the bus is closed');
     this.#got = [];
     this.#wanted = max;
@@ -81,9 +83,14 @@ export class Puller {
     });
     const subscription = await this.#subscription;
     subscription.resume();
-    await this.#until(() => this.#got.length > 0, Math.max(timeout, GLANCE));
-    if (this.#got.length > 0 && this.#got.length < max)
+    await this.#until(
+      () => this.#got.length > 0 || signal?.aborted === true,
+      Math.max(timeout, GLANCE),
+      signal,
+    );
+    if (this.#got.length > 0 && this.#got.length < max) {
       await this.#until(() => this.#got.length >= max, LINGER);
+    }
     this.#wanted = 0;
     await subscription.pause();
     return this.#got;
@@ -98,14 +105,16 @@ export class Puller {
   readonly mayRun = (running: number): boolean => this.#got.length + running < this.#wanted;
 
   /** Resolves when `enough` holds, after `timeout` milliseconds, or when closed. */
-  #until(enough: () => boolean, timeout: number): Promise<void> {
+  #until(enough: () => boolean, timeout: number, signal?: AbortSignal): Promise<void> {
     if (enough() || this.#closed) return Promise.resolve();
     return new Promise((resolve) => {
       const done = (): void => {
         this.#arrived = undefined;
         this.#clock.clearTimeout(timer);
+        signal?.removeEventListener('abort', done);
         resolve();
       };
+      signal?.addEventListener('abort', done, { once: true });
       const timer = this.#clock.setTimeout(done, timeout);
       this.#arrived = () => {
         if (enough() || this.#closed) done();

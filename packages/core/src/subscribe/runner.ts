@@ -227,7 +227,11 @@ export class Runner {
 
   #runBatch(messages: readonly IncomingMessage[]): void {
     this.#handling++;
-    for (const message of messages) this.#start(message);
+    const run = { watched: messages.length };
+    for (const message of messages) {
+      message.batch = run;
+      this.#start(message);
+    }
     const { batch } = this.#plan;
     const steps = {
       prepare: (message: IncomingMessage) => this.#prepare(message),
@@ -237,6 +241,7 @@ export class Runner {
       failed: (message: IncomingMessage, error: unknown) => this.#endedInBatch(message, false, error),
     };
     void runBatch(messages, steps).then((error) => {
+      if (run.watched === 0) return;
       if (error === undefined) this.#breaker?.success();
       else this.#breaker?.failure(error);
       this.#slotFreed();
@@ -298,7 +303,7 @@ export class Runner {
 
   #timedOut(message: IncomingMessage): void {
     const settler = settlerOf(message);
-    const { handlerTimeout, batch } = this.#plan;
+    const { handlerTimeout } = this.#plan;
     const error = new TimeoutError(`not settled within ${handlerTimeout} ms ("handlerTimeout")`, {
       topic: message.topic,
     });
@@ -316,7 +321,7 @@ export class Runner {
     }
     // From here on its own settlements are late.
     message.isLost = true;
-    if (wasHandling && batch === undefined) this.#slotFreed();
+    if (wasHandling && (message.batch === undefined || --message.batch.watched === 0)) this.#slotFreed();
   }
 
   #newBreaker(options: CircuitBreakerOptions): CircuitBreaker {

@@ -29,7 +29,7 @@ const REMEMBERED = 10_000;
 
 /** The bus's `topics` option, looked up by topic. The first rule that matches counts. */
 export class TopicTable {
-  readonly #rules: readonly Rule[];
+  #rules: readonly Rule[];
   readonly #serializer: Serializer;
   readonly #known = new Map<string, Topic>();
 
@@ -60,6 +60,13 @@ export class TopicTable {
     if (this.#known.size >= REMEMBERED) this.#known.clear();
     this.#known.set(name, topic);
     return topic;
+  }
+
+  /** Puts a rule before all others, unless one names this very topic. */
+  declare(topic: string, options: TopicOptions): void {
+    if (this.#rules.some(({ pattern }) => pattern === topic)) return;
+    this.#rules = [{ pattern: topic, options, matches: (name) => name === topic }, ...this.#rules];
+    this.#known.delete(topic);
   }
 
   /** The ways that the topics of a pattern can travel: a pattern may span durable and ephemeral ones. */
