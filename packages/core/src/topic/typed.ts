@@ -59,7 +59,9 @@ type PatternTopic<K extends string> = K extends `${string}${'*' | '#'}${string}`
 export type TopicsOf<Rules> = Rules extends readonly unknown[]
   ? AnyTopics
   : {
-      [K in keyof Rules]: Rules[K] extends { readonly schema: infer S extends StandardSchema<never, unknown> }
+      [K in keyof Rules]: Rules[K] extends {
+        readonly schema: infer S extends StandardSchema<unknown, unknown>;
+      }
         ? Payload<SchemaInput<S>, SchemaOutput<S>>
         : AnyTopics[string];
     };

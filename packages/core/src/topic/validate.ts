@@ -26,6 +26,7 @@ function unwrap(result: SchemaResult<unknown>, topic: string): unknown {
 function toIssue(issue: SchemaIssue): ValidationIssue {
   return {
     message: issue.message,
-    path: issue.path?.map((step) => (typeof step === 'object' ? step.key : step)),
+    // Libraries put arrays of their own there, whose `map` makes more of them.
+    path: issue.path && Array.from(issue.path, (step) => (typeof step === 'object' ? step.key : step)),
   };
 }
