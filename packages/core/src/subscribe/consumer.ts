@@ -161,7 +161,7 @@ export class Consumer {
     const { deadlines, scheduler } = this.#runner;
     const lost = new Set(deliveries);
     const isLost = (message: IncomingMessage): boolean => lost.has(message.loan);
-    for (const message of [...deadlines].filter(isLost)) {
+    for (const message of deadlines.running().filter(isLost)) {
       message.isLost = true;
       this.#core.stats.leasesLost++;
       this.#core.events.emit('lease.lost', { ...settler.describe(message), reason: 'expired' });
@@ -272,9 +272,9 @@ export class Consumer {
     await this.#idle(timeout);
     this.#aborting = true;
     const error = new ClosedError('the bus was closed before the message was settled');
-    for (const message of this.#runner.deadlines) message.controller?.abort(error);
+    for (const message of this.#runner.deadlines.running()) message.controller?.abort(error);
     await this.#idle(ABORT_GRACE);
-    for (const message of [...this.#runner.deadlines]) {
+    for (const message of this.#runner.deadlines.running()) {
       this.#runner.deadlines.end(message);
       (message.owner as Settler).failed(message, error);
       message.isLost = true;

@@ -2,16 +2,20 @@ import type { Clock, Timer } from '../clock.ts';
 import type { IncomingMessage } from './message.ts';
 
 /**
- * Watches the deadlines of the messages that are being handled with one timer: a timer a message would cost more than
- * all the rest of its way. Also the list of what is being handled.
+ * Watches the deadlines of the messages that are being handled, with one timer for all; also the list of what is being
+ * handled. The list is threaded through the messages themselves: a `Set` that every message passes through cost more
+ * than the rest of its handling (measured: 0.7 of 2.4 µs).
  */
 export class Deadlines {
   readonly #clock: Clock;
   readonly #timeout: number;
   readonly #expired: (message: IncomingMessage) => void;
-  /** In the order of their start, so the first is the first to time out, but for those that were extended. */
-  readonly #running = new Set<IncomingMessage>();
+  /** In the order of their start. */
+  #first: IncomingMessage | undefined;
+  #last: IncomingMessage | undefined;
   #timer: Timer | undefined;
+  /** When the timer fires. */
+  #due = Number.POSITIVE_INFINITY;
 
   /** @param timeout - milliseconds; may be `Infinity` */
   constructor(clock: Clock, timeout: number, expired: (message: IncomingMessage) => void) {
@@ -20,30 +24,36 @@ export class Deadlines {
     this.#expired = expired;
   }
 
-  get size(): number {
-    return this.#running.size;
-  }
-
-  [Symbol.iterator](): IterableIterator<IncomingMessage> {
-    return this.#running.values();
-  }
-
-  has(message: IncomingMessage): boolean {
-    return this.#running.has(message);
+  /** What is being handled now; later changes do not show. */
+  running(): IncomingMessage[] {
+    const running: IncomingMessage[] = [];
+    for (let message = this.#first; message !== undefined; message = message.nextWatched) running.push(message);
+    return running;
   }
 
   start(message: IncomingMessage): void {
     message.startedAt = this.#clock.now();
     message.deadline = message.startedAt + this.#timeout;
-    this.#running.add(message);
-    if (this.#timer === undefined && this.#timeout !== Number.POSITIVE_INFINITY) {
-      this.#timer = this.#clock.setTimeout(this.#check, this.#timeout);
-    }
+    message.isWatched = true;
+    message.previousWatched = this.#last;
+    if (this.#last === undefined) this.#first = message;
+    else this.#last.nextWatched = message;
+    this.#last = message;
+    // Later than the timer is the rule; earlier it is only after others were extended.
+    if (message.deadline < this.#due) this.#set(message.deadline);
   }
 
-  /** False when it was not watched any more. */
-  end(message: IncomingMessage): boolean {
-    return this.#running.delete(message);
+  /** Forgets a message; one that is not watched is no error. */
+  end(message: IncomingMessage): void {
+    if (!message.isWatched) return;
+    const { previousWatched, nextWatched } = message;
+    if (previousWatched === undefined) this.#first = nextWatched;
+    else previousWatched.nextWatched = nextWatched;
+    if (nextWatched === undefined) this.#last = previousWatched;
+    else nextWatched.previousWatched = previousWatched;
+    message.isWatched = false;
+    message.previousWatched = undefined;
+    message.nextWatched = undefined;
   }
 
   /** Moves one message's deadline to `duration` milliseconds from now. */
@@ -53,25 +63,31 @@ export class Deadlines {
   }
 
   readonly #check = (): void => {
-    this.#timer = undefined;
+    this.#due = Number.POSITIVE_INFINITY;
     const now = this.#clock.now();
-    for (const message of [...this.#running]) {
-      if (message.deadline <= now && this.#running.has(message)) this.#expired(message);
+    for (const message of this.running()) {
+      if (message.deadline <= now && message.isWatched) this.#expired(message);
     }
     this.#arm();
   };
 
   #arm(): void {
-    this.#clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.stop();
     let next = Number.POSITIVE_INFINITY;
-    for (const message of this.#running) next = Math.min(next, message.deadline);
-    if (next === Number.POSITIVE_INFINITY) return;
-    this.#timer = this.#clock.setTimeout(this.#check, Math.max(next - this.#clock.now(), 0));
+    for (let message = this.#first; message !== undefined; message = message.nextWatched)
+      next = Math.min(next, message.deadline);
+    if (next !== Number.POSITIVE_INFINITY) this.#set(next);
+  }
+
+  #set(due: number): void {
+    this.#clock.clearTimeout(this.#timer);
+    this.#due = due;
+    this.#timer = this.#clock.setTimeout(this.#check, Math.max(due - this.#clock.now(), 0));
   }
 
   stop(): void {
     this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#due = Number.POSITIVE_INFINITY;
   }
 }

@@ -122,6 +122,10 @@ export class IncomingMessage implements Message {
   startedAt = 0;
   /** When it times out. */
   deadline = 0;
+  /** The list of what is being handled, which `Deadlines` keeps. */
+  isWatched = false;
+  previousWatched: IncomingMessage | undefined = undefined;
+  nextWatched: IncomingMessage | undefined = undefined;
   data: unknown = undefined;
   decompressed: Uint8Array | undefined = undefined;
 

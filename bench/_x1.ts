@@ -1,0 +1,15 @@
+import { createBus } from '@ambus/core';
+const bus = await createBus({ logger: false, broker: 'memory' });
+const show = async (w: string, p: Promise<unknown>) => { const r = await Promise.race([p.then((v) => ['ok', v], (e) => ['err', e.name, e.message]), new Promise((r) => setTimeout(r, 1000, 'HANG'))]); console.log(w, r); };
+await show('none', bus.request('a', 1, { timeout: 5000 }));
+const r = await bus.respond('a', () => 1);
+await show('one', bus.request('a', 1, { timeout: 5000 }));
+await r.unsubscribe();
+await show('left', bus.request('a', 1, { timeout: 5000 }));
+await bus.subscribe('a', () => 1, { group: 'g' });
+await show('plain', bus.request('a', 1, { timeout: 5000 }));
+await show('stream ack', bus.stream('a', { ack: 'auto' } as never).next());
+const c = new AbortController();
+const w = bus.receive('b', { group: 'g', timeout: 3000, signal: c.signal }); setTimeout(() => c.abort(), 100);
+await show('receive', w);
+await bus.close();
