@@ -117,7 +117,8 @@ export interface Bus<M = AnyTopics> extends AsyncDisposable {
   request<R = any>(topic: string, data?: unknown, options?: RequestOptions): Promise<Reply<R>>;
 
   /**
-   * Asks all: one answer per responder group and per ungrouped responder, until `max` have come or the deadline.
+   * Asks all: one answer per responder group and per ungrouped responder, until `max` have come or the deadline. Without
+   * `max` it always takes until the deadline, since nobody knows who may still answer.
    *
    * @throws {ScatterError} when fewer than `min` came
    */

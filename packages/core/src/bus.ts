@@ -16,6 +16,7 @@ import type { Core } from './core.ts';
 import { DeadLetters } from './dead-letter/dead-letters.ts';
 import { asBusError, ClosedError, PublishError, UnsupportedError, ValidationError } from './errors.ts';
 import { type BusEvents, EVENT_NAMES } from './events/events.ts';
+import { connectedAdmin } from './lifecycle/admin.ts';
 import type { Connection } from './lifecycle/connection.ts';
 import { runUntilSignal } from './lifecycle/run.ts';
 import type { Middleware } from './middleware/middleware.ts';
@@ -37,7 +38,7 @@ import type { BusStats } from './stats.ts';
 import { Consumer } from './subscribe/consumer.ts';
 import { makePlan } from './subscribe/make-plan.ts';
 import type { Message } from './subscribe/message.ts';
-import { SUBSCRIBE_SPEC, type SubscribeOptions } from './subscribe/options.ts';
+import { STREAM_SPEC, SUBSCRIBE_SPEC, type SubscribeOptions } from './subscribe/options.ts';
 import type { ConsumerPlan } from './subscribe/plan.ts';
 import { capacity, checkReceive, Puller, type ReceiveOptions } from './subscribe/receive.ts';
 import { type MessageStream, openStream } from './subscribe/stream.ts';
@@ -69,6 +70,7 @@ export class MessageBus implements Bus {
   readonly #leaving = new Set<Promise<void>>();
   #state: 'open' | 'draining' | 'closed' = 'open';
   #closing: Promise<void> | undefined;
+  #admin: Admin | undefined;
 
   constructor(setup: BusSetup) {
     // Keeps secrets and internals out of what is printed.
@@ -105,9 +107,11 @@ export class MessageBus implements Bus {
   }
 
   get admin(): Admin {
-    const { admin, name } = this.#core.broker;
-    if (admin === undefined) throw new UnsupportedError(`${name} does not offer admin`, { broker: name });
-    return admin;
+    const { admin, capabilities, name } = this.#core.broker;
+    if (admin === undefined || capabilities.admin === 'none')
+      throw new UnsupportedError(`${name} does not offer admin`, { broker: name });
+    this.#admin ??= connectedAdmin(admin, () => this.#usable());
+    return this.#admin;
   }
 
   // ---- publishing ---------------------------------------------------------------------------------------------------
@@ -185,7 +189,10 @@ export class MessageBus implements Bus {
       this.#consumers.delete(consumer);
       throw asBusError(error, { topic: plan.pattern, broker: this.broker });
     }
-    const unsubscribe = (): Promise<void> => this.#leave(consumer);
+    const unsubscribe = (): Promise<void> => {
+      signal?.removeEventListener('abort', aborted);
+      return this.#leave(consumer);
+    };
     const aborted = (): void => void unsubscribe().catch(() => {});
     signal?.addEventListener('abort', aborted, { once: true });
     if (consumer.closed)
@@ -205,7 +212,7 @@ export class MessageBus implements Bus {
 
   stream<T>(pattern: string, options: Omit<SubscribeOptions, 'ack' | 'concurrency'> = {}): MessageStream<T> {
     assertPattern(pattern);
-    checkOptions('stream option', options, SUBSCRIBE_SPEC);
+    checkOptions('stream option', options, STREAM_SPEC);
     const { stream, end } = openStream<T>(async (handle) => {
       const subscription = await this.subscribe(pattern, handle, { ...options, concurrency: 1 });
       this.#streams.add(end);
@@ -213,6 +220,7 @@ export class MessageBus implements Bus {
       return {
         unsubscribe: () => {
           this.#streams.delete(end);
+          options.signal?.removeEventListener('abort', end);
           return subscription.unsubscribe();
         },
       };

@@ -26,6 +26,8 @@ import type { Settings } from './options.ts';
 export interface MemoryBroker extends Broker {
   /** What the bus is connected to: for tests, to look inside and to make trouble. */
   readonly hub: MemoryHub;
+  /** Names it to `hub.crash` and `hub.disconnect`; undefined until it is connected. */
+  readonly busId: string | undefined;
   readonly clock: Clock;
   readonly admin: Admin;
   cancel(topic: string, id: string, token: string | undefined): Promise<boolean>;
@@ -41,6 +43,7 @@ export class Memory implements MemoryBroker {
   readonly admin: Admin = new MemoryAdmin(() => this.#connected());
   readonly #settings: Settings;
   #connection: Connection | undefined;
+  #busId: string | undefined;
   #closed = false;
 
   constructor(settings: Settings) {
@@ -48,6 +51,10 @@ export class Memory implements MemoryBroker {
     this.hub = settings.hub;
     this.clock = settings.hub.clock;
     this.capabilities = capabilities(settings.maxMessageBytes, settings.lease);
+  }
+
+  get busId(): string | undefined {
+    return this.#busId;
   }
 
   async connect(host: BrokerHost): Promise<void> {
@@ -61,6 +68,7 @@ export class Memory implements MemoryBroker {
       );
     }
     this.#connection = new Connection(this.hub.server, host, this.#settings);
+    this.#busId = host.busId;
   }
 
   publish(records: readonly BusRecord[], deadline: number): Promise<void> {

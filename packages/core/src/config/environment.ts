@@ -13,7 +13,12 @@ export interface Environment {
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-/** @throws {ConfigError} naming the variable, its value and what is allowed */
+/**
+ * The environment, variable by variable: one is looked at when it is asked for, because what an option says explicitly
+ * must not fail at a variable that it makes irrelevant.
+ *
+ * @throws {ConfigError} on reading a field, naming the variable, its value and what is allowed
+ */
 export function readEnvironment(variables: Variables): Environment {
   const pick = <T extends string>(name: string, allowed: readonly T[]): T | undefined => {
     const value = variables[name];
@@ -23,25 +28,30 @@ export function readEnvironment(variables: Variables): Environment {
       `environment variable ${name} must be ${allowed.join(', ')}, not ${describe(value)}`,
     );
   };
-  const configured = pick('AMB_BROKER', BROKER_NAMES);
-  const forTests = pick('AMB_TEST_BROKER', BROKER_NAMES);
-  const prefix = variables.AMB_PREFIX || undefined;
-  if (prefix !== undefined && !/^[A-Za-z0-9_-]{1,32}$/.test(prefix)) {
-    throw new ConfigError(
-      `environment variable AMB_PREFIX must be 1 to 32 letters, digits, "_" or "-", not ${describe(prefix)}`,
-    );
-  }
-  if (variables.AMB_SERIALIZER === 'protobuf') {
-    throw new ConfigError(
-      'environment variable AMB_SERIALIZER cannot be "protobuf": its schemas must be named; ' +
-        'use createBus({ serializer: await protobuf({ … }) }) of @ambus/core/protobuf',
-    );
-  }
   return {
-    broker: underTestRunner(variables) ? forTests : configured,
-    serializer: pick('AMB_SERIALIZER', ['json', 'msgpack'] as const),
-    prefix,
-    logLevel: pick('AMB_LOG_LEVEL', LOG_LEVELS),
+    get broker() {
+      const configured = pick('AMB_BROKER', BROKER_NAMES);
+      return underTestRunner(variables) ? pick('AMB_TEST_BROKER', BROKER_NAMES) : configured;
+    },
+    get serializer() {
+      if (variables.AMB_SERIALIZER === 'protobuf') {
+        throw new ConfigError(
+          'environment variable AMB_SERIALIZER cannot be "protobuf": its schemas must be named; ' +
+            'use createBus({ serializer: await protobuf({ … }) }) of @ambus/core/protobuf',
+        );
+      }
+      return pick('AMB_SERIALIZER', ['json', 'msgpack'] as const);
+    },
+    get prefix() {
+      const prefix = variables.AMB_PREFIX || undefined;
+      if (prefix === undefined || /^[A-Za-z0-9_-]{1,32}$/.test(prefix)) return prefix;
+      throw new ConfigError(
+        `environment variable AMB_PREFIX must be 1 to 32 letters, digits, "_" or "-", not ${describe(prefix)}`,
+      );
+    },
+    get logLevel() {
+      return pick('AMB_LOG_LEVEL', LOG_LEVELS);
+    },
   };
 }
 

@@ -10,6 +10,7 @@ import { type Check, integer, milliseconds, oneOf, options, shaped } from './che
 const CHECKS: Readonly<Record<string, Check>> = {
   durability: oneOf('durable', 'ephemeral'),
   retention: options({ maxAge: milliseconds(1), maxMessages: integer(1) }),
+  ttl: milliseconds(1),
   schema: (value) =>
     typeof (value as { '~standard'?: { validate?: unknown } } | null)?.['~standard']?.validate === 'function'
       ? undefined

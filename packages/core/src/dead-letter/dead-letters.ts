@@ -11,7 +11,8 @@ import { patternProblem } from '../topic/topic.ts';
 import { type DeadLetterInfo, readInfo, toReplay } from './record.ts';
 
 /** A message that failed for good. */
-export interface DeadLetter extends Omit<DeadLetterInfo, 'time'> {
+// biome-ignore lint/suspicious/noExplicitAny: untyped as a message's data is
+export interface DeadLetter<T = any> extends Omit<DeadLetterInfo, 'time'> {
   /** The dead letter's own id, for `get`, `replay` and `discard`; the message's is `messageId`. */
   readonly id: string;
   /** When it failed for good. */
@@ -19,7 +20,7 @@ export interface DeadLetter extends Omit<DeadLetterInfo, 'time'> {
   /** When it was published. */
   readonly publishedAt: Date;
   /** The payload; undefined where it cannot be decoded. */
-  readonly data: unknown;
+  readonly data: T;
   /** The payload as it came. */
   readonly body: Uint8Array;
   readonly headers: Headers;
@@ -63,8 +64,9 @@ export interface ReplayOptions {
 }
 
 /** One page. */
-export interface DeadLetterPage {
-  readonly items: readonly DeadLetter[];
+// biome-ignore lint/suspicious/noExplicitAny: untyped as a message's data is
+export interface DeadLetterPage<T = any> {
+  readonly items: readonly DeadLetter<T>[];
   /** For the next page; undefined at the end. */
   readonly cursor: string | undefined;
 }
@@ -86,6 +88,7 @@ const FILTER_SPEC: Spec<DeadLetterFilter> = {
   deadLetterTopic: pattern,
 };
 const LIST_SPEC: Spec<ListOptions> = { ...FILTER_SPEC, limit: integer(1, 1_000), cursor: text(4_096) };
+const PLACE_SPEC: Spec<Pick<DeadLetterFilter, 'deadLetterTopic'>> = { deadLetterTopic: pattern };
 const REPLAY_SPEC: Spec<ReplayOptions> = { edit: where, deadLetterTopic: pattern };
 
 const NO_OWNER = { group: undefined } as MessageOwner;
@@ -141,12 +144,14 @@ export class DeadLetters {
     options: { readonly deadLetterTopic?: string } = {},
   ): Promise<DeadLetter | undefined> {
     checkArgument('the dead letter id', id, text(256));
+    checkOptions('dead letters option', options, PLACE_SPEC);
     for await (const { letter } of this.#scan({ ...options, where: (one) => one.id === id })) return letter;
     return undefined;
   }
 
   /**
-   * Gives dead letters back to the consumer that failed at them, as new: attempt 1. Each is removed when it is sent.
+   * Gives dead letters back to the consumer that failed at them, as new: attempt 1. Each is removed when it is sent. Other
+   * subscriptions on the topic do not see it again.
    *
    * @param which - an id, or a filter for many
    * @returns how many
@@ -168,10 +173,11 @@ export class DeadLetters {
    * @returns how many
    * @throws {ValidationError} when an id is not there
    */
-  discard(
+  async discard(
     which: string | DeadLetterFilter,
     options: { readonly deadLetterTopic?: string } = {},
   ): Promise<number> {
+    checkOptions('dead letters option', options, PLACE_SPEC);
     return this.#each(which, options.deadLetterTopic, async () => {});
   }
 

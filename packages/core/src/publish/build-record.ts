@@ -142,6 +142,7 @@ function toRecord(
   }
   const deliverAt = options.delay !== undefined ? now + options.delay : options.deliverAt?.getTime();
   const due = deliverAt !== undefined && deliverAt > now ? deliverAt : undefined;
+  const ttl = options.ttl ?? (internal === undefined ? topic.config.ttl : undefined);
   return {
     id: options.id ?? uuidv7(now),
     topic: internal?.address ?? topic.name,
@@ -161,7 +162,7 @@ function toRecord(
     replyTo: internal?.replyTo,
     traceparent: options.traceparent,
     tracestate: options.tracestate,
-    expiresAt: internal?.expiresAt ?? (options.ttl === undefined ? undefined : (due ?? now) + options.ttl),
+    expiresAt: internal?.expiresAt ?? (ttl === undefined ? undefined : (due ?? now) + ttl),
     deliverAt: due,
     deduplicationKey:
       options.delivery === 'exactly-once' ? (options.idempotencyKey ?? options.id) : undefined,

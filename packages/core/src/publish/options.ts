@@ -29,7 +29,7 @@ export interface PublishOptions {
   readonly causationId?: string | undefined;
   /** A name, or its level from 0 (critical) to 4 (background). Default `normal`. */
   readonly priority?: Priority | PriorityLevel | undefined;
-  /** Milliseconds after which the message is not handled any more, counted from when it is due. At least 1. Default: never. */
+  /** Milliseconds after which the message is not handled any more, counted from when it is due. At least 1. Default: the topic's. */
   readonly ttl?: number | undefined;
   /** Milliseconds before anybody gets it. Not together with `deliverAt`. */
   readonly delay?: number | undefined;

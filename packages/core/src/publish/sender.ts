@@ -24,6 +24,10 @@ export class Sender {
   /** What brokers gave us to cancel delayed messages with, until the receipt is handed out. */
   readonly #tokens: Map<string, string>;
   #middleware: readonly Middleware[];
+  /** Records that wait for the connection. */
+  #held = 0;
+  /** By topic and key: settles when the last record that takes its time to be made has been handed on. */
+  readonly #making = new Map<string, Promise<void>>();
 
   constructor(
     core: Omit<Core, 'publish'>,
@@ -138,12 +142,40 @@ export class Sender {
     const { signal } = options ?? {};
     if (signal?.aborted) return Promise.reject(aborted(topic.name, signal));
     const record = buildRecord(topic, data, options, this.#core.clock.now(), this.#defaults, internal);
-    const sent = record instanceof Promise ? record.then((made) => this.#hand(made)) : this.#hand(record);
+    const sent =
+      record instanceof Promise || this.#making.size > 0
+        ? this.#inTurn(record, topic, options?.key)
+        : this.#hand(record);
     return signal === undefined ? sent : abortable(sent, topic.name, signal);
   }
 
+  /** Of one key, a record that is made at once must not overtake one that is still being compressed. */
+  #inTurn(record: BusRecord | Promise<BusRecord>, topic: Topic, key: string | undefined): Promise<Receipt> {
+    const lane = key === undefined ? undefined : `${topic.name} ${key}`;
+    const before = lane === undefined ? undefined : this.#making.get(lane);
+    if (before === undefined && !(record instanceof Promise)) return this.#hand(record);
+    const handed = Promise.all([record, before]).then(([made]) => ({ sent: this.#hand(made) }));
+    if (lane !== undefined) {
+      const done: Promise<void> = Promise.allSettled([handed, before]).then(() => {
+        if (this.#making.get(lane) === done) this.#making.delete(lane);
+      });
+      this.#making.set(lane, done);
+    }
+    return handed.then(({ sent }) => sent);
+  }
+
   #hand(record: BusRecord): Promise<Receipt> {
-    if (!this.#connection.isReady) return this.#connection.ready().then(() => this.#guarded(record));
+    return this.#connection.isReady && this.#held === 0 ? this.#guarded(record) : this.#connected(record);
+  }
+
+  /** Those that wait go first: what is published in the moment in which the connection is there queues up behind them. */
+  async #connected(record: BusRecord): Promise<Receipt> {
+    this.#held++;
+    try {
+      await this.#connection.ready();
+    } finally {
+      this.#held--;
+    }
     return this.#guarded(record);
   }
 

@@ -10,7 +10,7 @@ import type { Receipt } from '../publish/receipt.ts';
 import { decodeRetry, type RetryPolicy, retryDelay, retryPolicy } from '../retry/policy.ts';
 import { isRetryable } from '../retry/retryable.ts';
 import type { Flow } from '../subscribe/flow.ts';
-import type { IncomingMessage, MessageOwner, Settlement } from '../subscribe/message.ts';
+import { IncomingMessage, type MessageOwner, type Settlement } from '../subscribe/message.ts';
 import { timeout } from '../subscribe/options.ts';
 
 /** How a consumer wants its messages settled. */
@@ -204,16 +204,15 @@ export class Settler implements MessageOwner {
   /** For subscriptions that leave nothing on the server, so have nothing there that could wait. */
   #retryHere(message: IncomingMessage, delay: number, block: boolean): void {
     if (this.#stopped) return;
-    if (!block) this.#hooks.settled(message);
+    // Where it blocks, its key stays taken: for its successor.
+    if (block) message.holdsLane = false;
+    this.#hooks.settled(message);
     const timer = this.#core.clock.setTimeout(() => {
       this.#retries.delete(timer);
-      message.attempt++;
-      message.phase = 'waiting';
-      message.isSettled = false;
-      message.settlement = undefined;
-      message.settled = undefined;
-      message.controller = undefined;
-      this.#hooks.again(message, block);
+      // Another one: the handler of this attempt may have kept it, and still run.
+      const again = new IncomingMessage(message.loan, this);
+      again.attempt = message.attempt + 1;
+      this.#hooks.again(again, block);
     }, delay);
     this.#retries.add(timer);
   }

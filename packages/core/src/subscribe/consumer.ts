@@ -165,7 +165,7 @@ export class Consumer {
       message.isLost = true;
       this.#core.stats.leasesLost++;
       this.#core.events.emit('lease.lost', { ...settler.describe(message), reason: 'expired' });
-      message.controller?.abort(
+      message.abort(
         new LeaseLostError(`the lease of message ${message.id} ran out`, { topic: message.topic }),
       );
       if (message.phase === 'handled') deadlines.end(message);
@@ -272,7 +272,7 @@ export class Consumer {
     await this.#idle(timeout);
     this.#aborting = true;
     const error = new ClosedError('the bus was closed before the message was settled');
-    for (const message of this.#runner.deadlines.running()) message.controller?.abort(error);
+    for (const message of this.#runner.deadlines.running()) message.abort(error);
     await this.#idle(ABORT_GRACE);
     for (const message of this.#runner.deadlines.running()) {
       this.#runner.deadlines.end(message);

@@ -27,7 +27,8 @@ export class Deadlines {
   /** What is being handled now; later changes do not show. */
   running(): IncomingMessage[] {
     const running: IncomingMessage[] = [];
-    for (let message = this.#first; message !== undefined; message = message.nextWatched) running.push(message);
+    for (let message = this.#first; message !== undefined; message = message.nextWatched)
+      running.push(message);
     return running;
   }
 

@@ -119,6 +119,8 @@ export class IncomingMessage implements Message {
   /** The running or finished settlement, for whoever settles again. */
   settled: Promise<void> | undefined = undefined;
   controller: AbortController | undefined = undefined;
+  /** Why `signal` has fired, also where nobody has asked for it yet. */
+  abortReason: Error | undefined = undefined;
   startedAt = 0;
   /** When it times out. */
   deadline = 0;
@@ -205,8 +207,17 @@ export class IncomingMessage implements Message {
   }
 
   get signal(): AbortSignal {
-    this.controller ??= new AbortController();
+    if (this.controller === undefined) {
+      this.controller = new AbortController();
+      if (this.abortReason !== undefined) this.controller.abort(this.abortReason);
+    }
     return this.controller.signal;
+  }
+
+  /** Fires `signal`. */
+  abort(reason: Error): void {
+    this.abortReason ??= reason;
+    this.controller?.abort(reason);
   }
 
   ack(): Promise<void> {

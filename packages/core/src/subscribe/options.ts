@@ -111,3 +111,8 @@ export const SUBSCRIBE_SPEC: Spec<SubscribeOptions> = {
   delivery: oneOf('at-least-once', 'at-most-once', 'exactly-once'),
   signal: abortSignal,
 };
+
+const { ack: _, concurrency: __, ...forStreams } = SUBSCRIBE_SPEC;
+
+/** The checks of a stream's options: it acks by itself, and hands out one message at a time. */
+export const STREAM_SPEC: Spec<Omit<SubscribeOptions, 'ack' | 'concurrency'>> = forStreams;

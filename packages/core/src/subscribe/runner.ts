@@ -310,7 +310,7 @@ export class Runner {
     this.deadlines.end(message);
     const wasHandling = message.phase === 'handling';
     message.phase = 'abandoned';
-    message.controller?.abort(error);
+    message.abort(error);
     if (message.settlement === undefined && !message.isLost) {
       this.#core.events.emit('lease.lost', { ...settler.describe(message), reason: 'timeout' });
       this.#breaker?.failure(error);

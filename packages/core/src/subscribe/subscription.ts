@@ -1,6 +1,6 @@
 import type { Consumer } from './consumer.ts';
 
-/** A running subscription. */
+/** A running subscription. Disposed of (`await using`), it unsubscribes and waits for the handlers that still run. */
 export interface Subscription extends AsyncDisposable {
   readonly pattern: string;
   readonly group: string | undefined;
@@ -34,6 +34,10 @@ export function toSubscription(consumer: Consumer, unsubscribe: () => Promise<vo
     unsubscribe,
     pause: () => consumer.pause(),
     resume: () => consumer.resume(),
-    [Symbol.asyncDispose]: unsubscribe,
+    async [Symbol.asyncDispose]() {
+      await unsubscribe();
+      // Under way already: this is its end.
+      await consumer.close(0);
+    },
   };
 }

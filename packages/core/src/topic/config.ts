@@ -24,6 +24,8 @@ export interface TopicOptions {
   readonly durability?: Durability | undefined;
   /** Default: the broker's own. */
   readonly retention?: Retention | undefined;
+  /** Milliseconds after which a message that has no `ttl` of its own is not handled any more. At least 1. Default: never. */
+  readonly ttl?: number | undefined;
   /** Validates payloads before they are sent and after they arrived. Any Standard Schema: zod, valibot, arktype. */
   readonly schema?: StandardSchema | undefined;
   /** Instead of the bus's serializer. */

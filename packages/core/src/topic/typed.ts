@@ -36,7 +36,12 @@ type Matches<T extends string, P extends string> = P extends '#'
         ? true
         : false;
 
-type Keys<M> = Extract<keyof M, string>;
+/** Declared by options and not by types alone: topics that are not named are allowed, and untyped. */
+interface Open {
+  readonly '~open'?: true;
+}
+
+type Keys<M> = Exclude<Extract<keyof M, string>, keyof Open>;
 
 /** The declared topics that `P` stands for: itself, or those that it matches, or the pattern that matches it. */
 type KeysFor<M, P extends string> =
@@ -45,13 +50,25 @@ type KeysFor<M, P extends string> =
     : { [K in Keys<M>]: Matches<K, P> extends true ? K : Matches<P, K> extends true ? K : never }[Keys<M>];
 
 /** What is published on topic `P`. */
-export type Publishes<M, P extends string> = string extends keyof M ? M[keyof M] : In<M[KeysFor<M, P>]>;
+export type Publishes<M, P extends string> = string extends keyof M
+  ? M[keyof M]
+  : [KeysFor<M, P>] extends [never]
+    ? AnyTopics[string]
+    : In<M[KeysFor<M, P>]>;
 
 /** What a handler on topic or pattern `P` gets. */
-export type Receives<M, P extends string> = string extends keyof M ? M[keyof M] : Out<M[KeysFor<M, P>]>;
+export type Receives<M, P extends string> = string extends keyof M
+  ? M[keyof M]
+  : [KeysFor<M, P>] extends [never]
+    ? AnyTopics[string]
+    : Out<M[KeysFor<M, P>]>;
 
 /** The topics that a bus of these types takes: declared ones, and what declared patterns match. */
-export type TopicName<M> = string extends keyof M ? string : Keys<M> | PatternTopic<Keys<M>>;
+export type TopicName<M> = string extends keyof M
+  ? string
+  : '~open' extends keyof M
+    ? string
+    : Keys<M> | PatternTopic<Keys<M>>;
 
 type PatternTopic<K extends string> = K extends `${string}${'*' | '#'}${string}` ? string : never;
 
@@ -64,7 +81,7 @@ export type TopicsOf<Rules> = Rules extends readonly unknown[]
       }
         ? Payload<SchemaInput<S>, SchemaOutput<S>>
         : AnyTopics[string];
-    };
+    } & Open;
 
 /**
  * Declares topics with their options once, for every service that uses them: `createBus({ topics })` then knows the

@@ -4,7 +4,7 @@ import { ConfigError } from '../../src/errors.ts';
 
 describe('the environment', () => {
   it('says nothing when it is empty', () => {
-    expect(readEnvironment({})).toEqual({
+    expect({ ...readEnvironment({}) }).toEqual({
       broker: undefined,
       serializer: undefined,
       prefix: undefined,
@@ -19,7 +19,7 @@ describe('the environment', () => {
       AMB_PREFIX: 'shop',
       AMB_LOG_LEVEL: 'debug',
     };
-    expect(readEnvironment(variables)).toEqual({
+    expect({ ...readEnvironment(variables) }).toEqual({
       broker: 'kafka',
       serializer: 'msgpack',
       prefix: 'shop',
@@ -35,8 +35,12 @@ describe('the environment', () => {
     [{ AMB_PREFIX: 'a b' }, /AMB_PREFIX/],
     [{ AMB_LOG_LEVEL: 'loud' }, /AMB_LOG_LEVEL/],
   ])('is refused by name when it makes no sense: %j', (variables, message) => {
-    expect(() => readEnvironment(variables)).toThrow(ConfigError);
-    expect(() => readEnvironment(variables)).toThrow(message);
+    expect(() => ({ ...readEnvironment(variables) })).toThrow(ConfigError);
+    expect(() => ({ ...readEnvironment(variables) })).toThrow(message);
+  });
+
+  it('is not looked at where an option says it', () => {
+    expect(readEnvironment({ AMB_BROKER: 'rabbit', AMB_PREFIX: 'shop' }).prefix).toBe('shop');
   });
 
   it.each([

@@ -89,3 +89,12 @@ describe('typed topics', () => {
       .toMatchObject([{ reason: 'undecodable', data: { at: 7 }, error: { name: 'ValidationError' } }]);
   });
 });
+
+it('topics that options do not name stay open and untyped', async () => {
+  await using bus = await createBus({
+    broker: memory({ hub: 'typed-5' }),
+    topics: { 'live.#': { durability: 'ephemeral' } },
+  });
+  await bus.publish('jobs', 2);
+  await bus.subscribe('jobs', (message) => expectTypeOf(message.data).toBeAny());
+});

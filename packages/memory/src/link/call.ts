@@ -51,6 +51,7 @@ export class PublishCall implements Call {
   /** Whether the caller has its answer. */
   done = false;
   readonly #clock: Clock;
+  readonly #deadline: number;
   readonly #timer: Timer | undefined;
   readonly #store: (call: PublishCall) => void;
   readonly #open: Set<number>;
@@ -72,6 +73,7 @@ export class PublishCall implements Call {
   ) {
     this.records = records;
     this.#clock = clock;
+    this.#deadline = deadline;
     this.#store = store;
     this.#open = new Set(records.keys());
     this.promise = new Promise((resolve, reject) => {
@@ -81,9 +83,7 @@ export class PublishCall implements Call {
     if (deadline === Number.POSITIVE_INFINITY) return;
     this.#timer = clock.setTimeout(
       () => {
-        this.fail(
-          new TimeoutError('the broker took no more messages before the deadline', { broker: 'memory' }),
-        );
+        this.#late();
         expired();
       },
       Math.max(0, deadline - clock.now()),
@@ -91,7 +91,14 @@ export class PublishCall implements Call {
   }
 
   run(): void {
-    if (!this.done) this.#store(this);
+    if (this.done) return;
+    // Its timer may be due and not have fired yet, and after the deadline nothing is stored.
+    if (this.#clock.now() >= this.#deadline) this.#late();
+    else this.#store(this);
+  }
+
+  #late(): void {
+    this.fail(new TimeoutError('the broker took no more messages before the deadline', { broker: 'memory' }));
   }
 
   accepted(index: number): void {

@@ -1,0 +1,42 @@
+import type { Admin, StartPosition } from '../broker.ts';
+import { checkArgument } from '../config/check.ts';
+import { from, group } from '../subscribe/options.ts';
+import { assertPattern, assertTopic } from '../topic/topic.ts';
+
+/**
+ * A broker's `admin` as the bus hands it out: checks names before anything is sent, and connects with the first use, as
+ * all that the bus offers does.
+ *
+ * @param ready - connects the bus where it is not
+ */
+export function connectedAdmin(admin: Admin, ready: () => Promise<void>): Admin {
+  const onTopic =
+    <A extends unknown[], R>(call: (topic: string, ...rest: A) => Promise<R>) =>
+    async (topic: string, ...rest: A): Promise<R> => {
+      assertTopic(topic);
+      await ready();
+      return call(topic, ...rest);
+    };
+  const onGroup =
+    <A extends unknown[], R>(call: (pattern: string, name: string, ...rest: A) => Promise<R>) =>
+    async (pattern: string, name: string, ...rest: A): Promise<R> => {
+      assertPattern(pattern);
+      checkArgument('the group', name, group);
+      await ready();
+      return call(pattern, name, ...rest);
+    };
+  return {
+    listTopics: () => ready().then(() => admin.listTopics()),
+    ensureTopic: onTopic((topic) => admin.ensureTopic(topic)),
+    deleteTopic: onTopic((topic) => admin.deleteTopic(topic)),
+    listGroups: () => ready().then(() => admin.listGroups()),
+    ensureGroup: onGroup((pattern, name, start: StartPosition) => {
+      checkArgument('where the group starts', start, from);
+      return admin.ensureGroup(pattern, name, start);
+    }),
+    deleteGroup: onGroup((pattern, name) => admin.deleteGroup(pattern, name)),
+    purge: onTopic((topic) => admin.purge(topic)),
+    browse: onTopic((topic, cursor: string | undefined, limit: number) => admin.browse(topic, cursor, limit)),
+    remove: onTopic((topic, positions: readonly string[]) => admin.remove(topic, positions)),
+  };
+}
