@@ -5,7 +5,7 @@ const HITS = 3;
 
 /** Keeps the index, and answers searches in it. */
 export class Librarian {
-  readonly index = new Map<string, Indexed>();
+  readonly index: Map<string, Indexed> = new Map();
 
   /** Learns from what the indexers publish. By path, so hearing of a file twice changes nothing. */
   learn(bus: Bus<Topics>): Promise<Subscription> {

@@ -35,7 +35,8 @@ export type Power =
   | 'processes'
   | 'credentials'
   | 'tls'
-  | 'restricted';
+  | 'restricted'
+  | 'nowhere';
 
 /** One thing that every broker must show. */
 export interface Case {
@@ -47,6 +48,8 @@ export interface Case {
   readonly needs?: readonly Feature[];
   /** What it needs of the server's control; without it the case is reported as "needs a server". */
   readonly power?: readonly Power[];
+  /** It does something to the server that other cases would feel: it runs on a server of its own. */
+  readonly isolated?: boolean;
   /** Milliseconds that it may take. Default 20,000. */
   readonly timeout?: number;
   /** Shows it: throws when it does not hold. */

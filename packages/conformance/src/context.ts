@@ -8,7 +8,10 @@ import {
   type LogFunction,
   type Message,
 } from '@ambus/core';
-import type { ConformanceSetup, ServerControl } from './setup.ts';
+import type { ConformanceSetup, RawMessage, ServerControl } from './setup.ts';
+
+/** Milliseconds that a condition may take. */
+const PATIENCE = 10_000;
 
 /** Milliseconds between two looks at a condition. */
 const LOOK = 5;
@@ -30,6 +33,8 @@ export class CaseContext {
   readonly server: ServerControl;
   /** What the buses of this case logged. */
   readonly log: LogEntry[] = [];
+  /** See `note`. */
+  readonly notes: Record<string, number | string> = {};
   readonly #setup: ConformanceSetup;
   readonly #open: { readonly bus: Bus; readonly broker: Broker }[] = [];
   readonly #cleanups: (() => unknown)[] = [];
@@ -40,6 +45,11 @@ export class CaseContext {
     this.capabilities = capabilities;
     this.broker = setup.broker;
     this.server = setup.server ?? {};
+  }
+
+  /** What the names of this case's buses start with on the server. */
+  get prefix(): string {
+    return RUN;
   }
 
   /** A topic or pattern that no other case uses: `t.topic('a.*')` → `c1f0….a.*`. */
@@ -56,6 +66,40 @@ export class CaseContext {
   async bus(options: BusOptions = {}, brokerOptions?: object): Promise<Bus> {
     const { bus } = await this.busWithBroker(options, brokerOptions);
     return bus;
+  }
+
+  /** A broker for one bus, for a case that wraps it before it hands it to `bus({ broker })`. */
+  async create(overrides?: object): Promise<Broker> {
+    return this.#setup.create(overrides);
+  }
+
+  /** Options for `create` under which the server holds delays for seconds only, where the setup has them. */
+  get shortDelay(): object | undefined {
+    return this.#setup.shortDelay;
+  }
+
+  /** Options for `create` under which leases are short, where the setup has them. */
+  get shortLease(): object | undefined {
+    return this.#setup.shortLease;
+  }
+
+  /** Writes to a topic of this case's buses as a program that has never heard of the bus. Only with the power `raw`. */
+  async rawPublish(
+    topic: string,
+    body: Uint8Array,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    await this.server.raw!.publish(RUN, topic, { body, headers });
+  }
+
+  /** What lies on a topic, without the bus. Only with the power `raw`. */
+  async rawRead(topic: string): Promise<readonly RawMessage[]> {
+    return this.server.raw!.read(RUN, topic);
+  }
+
+  /** Goes into the report with the case's result: counts that are no matter of right or wrong, such as duplicates. */
+  note(name: string, value: number | string): void {
+    this.notes[name] = value;
   }
 
   /** As `bus`, with the broker object for `server.crash` and `server.cut`. */
@@ -90,7 +134,11 @@ export class CaseContext {
   }
 
   /** Waits until `condition` holds (returns something truthy) and returns that. Fails with `what` after `timeout` milliseconds. */
-  async until<T>(what: string, condition: () => T | Promise<T>, timeout = 10_000): Promise<NonNullable<T>> {
+  async until<T>(
+    what: string,
+    condition: () => T | Promise<T>,
+    timeout: number = this.#setup.patience ?? PATIENCE,
+  ): Promise<NonNullable<T>> {
     const deadline = performance.now() + timeout;
     for (;;) {
       const value = await condition();

@@ -11,4 +11,4 @@ export {
   runCase,
   runConformance,
 } from './run.ts';
-export type { ConformanceSetup, RawClient, ServerControl } from './setup.ts';
+export type { ConformanceSetup, IsolatedSetup, RawClient, RawMessage, ServerControl } from './setup.ts';

@@ -26,6 +26,8 @@ export interface CaseResult {
   readonly duration: number;
   /** Why it failed, was not offered, or did not run. */
   readonly reason?: string;
+  /** What the case counted. */
+  readonly notes?: Readonly<Record<string, number | string>>;
 }
 
 /** A case made ready for one broker. */
@@ -63,7 +65,8 @@ function prepareCase(
     support: capabilities[feature] as Support,
   }));
   const missing = supports.find(({ support }) => support === 'none')?.feature;
-  const lacking = (one.power ?? []).filter((power) => !powers.has(power));
+  const lacking: string[] = (one.power ?? []).filter((power) => !powers.has(power));
+  if (one.isolated === true && setup.isolate === undefined) lacking.push('one of its own');
   const { id, name, timeout = DEFAULT_TIMEOUT } = one;
   const about = { id, name, chapter: id.slice(0, id.indexOf('/')) as Chapter };
   const skipped = lacking.length > 0 ? `needs a server (${lacking.join(', ')})` : undefined;
@@ -77,9 +80,11 @@ function prepareCase(
   const run = async (): Promise<CaseResult> => {
     const start = performance.now();
     const body = missing === undefined ? one.run : one.refused;
-    const t = new CaseContext(setup, capabilities);
+    const own = one.isolated === true ? await setup.isolate?.() : undefined;
+    const t = new CaseContext(own ?? setup, capabilities);
     try {
       await withTimeout(Promise.resolve(body?.call(one, t)), timeout, id);
+      await t.close();
     } catch (error) {
       const log = t.log.filter(({ level }) => level !== 'debug').slice(-5);
       await t.close().catch(() => {});
@@ -88,10 +93,12 @@ function prepareCase(
         : new Error(`${(error as Error).message}\nlog: ${log.map(({ message }) => message).join(' | ')}`, {
             cause: error,
           });
+    } finally {
+      await own?.close?.();
     }
-    await t.close();
     const reason = missing === undefined ? undefined : { reason: `capability ${missing} is none` };
-    return { ...about, outcome, duration: performance.now() - start, ...reason };
+    const notes = Object.keys(t.notes).length === 0 ? undefined : { notes: t.notes };
+    return { ...about, outcome, duration: performance.now() - start, ...reason, ...notes };
   };
   return { ...about, timeout, skipped, run };
 }

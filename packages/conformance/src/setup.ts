@@ -13,10 +13,33 @@ export interface ConformanceSetup {
   create(overrides?: object): Broker | Promise<Broker>;
   /** What can be done to the server. Left out: nothing, and the cases that need it are reported so. */
   readonly server?: ServerControl;
+  /**
+   * A setup with a server of its own, for a case that does to it what others would feel. Left out: such cases are reported
+   * as "needs a server".
+   */
+  isolate?(): IsolatedSetup | Promise<IsolatedSetup>;
+  /**
+   * Options for `create` with which a lease is as short as the broker allows, for the cases in which a consumer dies. Left
+   * out: they wait for the usual one.
+   */
+  readonly shortLease?: object;
   /** Cases that only this broker has. */
   readonly additional?: readonly Case[];
+  /**
+   * Options for `create` with which `limits.maxNativeDelay` is 2 seconds or less: lets the suite see a longer delay through
+   * where the real maximum is minutes or days.
+   */
+  readonly shortDelay?: object;
+  /** Milliseconds that a condition may take to come true where a case does not say. Default 10,000. */
+  readonly patience?: number;
   /** For the report: version of the server and how it was started. */
   readonly about?: { readonly version: string; readonly started: string };
+}
+
+/** A setup for one case. */
+export interface IsolatedSetup extends ConformanceSetup {
+  /** Ends its server. Called when the case is over. */
+  close?(): Promise<void>;
 }
 
 /** Control over the real server, a method for each power; a launcher offers what it can. */
@@ -47,16 +70,32 @@ export interface ServerControl {
   readonly tls?: { createUntrusted(): Broker | Promise<Broker> };
   /** A broker whose account may use, but not create. */
   readonly restricted?: { create(): Broker | Promise<Broker> };
+  /** A broker whose address nobody listens on. */
+  readonly nowhere?: { create(): Broker | Promise<Broker> };
 }
 
-/** The raw client, as far as all brokers have something like it. Names are the bus's; the client encodes them as the wire format says. */
+/** What the raw client writes, and what it finds on the server. */
+export interface RawMessage {
+  readonly body: Uint8Array;
+  /**
+   * The metadata by the names that the wire format has for it where the broker has no names of its own (`ce_id`,
+   * `ce_source`, `content-type` …; the client turns them into the broker's own, `ce-id` or `cloudEvents:id`), and the
+   * application's headers.
+   */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The server's own client, as far as all brokers have something like it. It knows the names on the server, not the bus. */
 export interface RawClient {
-  /** Publishes as a program would that has never heard of the bus: body and, if given, headers of the broker's own. */
-  publish(topic: string, body: Uint8Array, headers?: Readonly<Record<string, string>>): Promise<void>;
-  /** What lies on a topic, with the metadata as the wire format names it. */
-  read(
-    topic: string,
-  ): Promise<readonly { readonly body: Uint8Array; readonly headers: Readonly<Record<string, string>> }[]>;
+  /**
+   * Publishes as a program would that has never heard of the bus.
+   *
+   * @param prefix - of the bus that is to get it
+   * @param topic - as the bus names it
+   */
+  publish(prefix: string, topic: string, message: RawMessage): Promise<void>;
+  /** What lies on a topic, oldest first. */
+  read(prefix: string, topic: string): Promise<readonly RawMessage[]>;
 }
 
 /** The powers that a setup has. */

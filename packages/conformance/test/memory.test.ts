@@ -1,9 +1,4 @@
-import { type MemoryHub, memory } from '@ambus/memory';
 import { describeConformance } from '../src/vitest.ts';
+import { memorySetup } from './memory-setup.ts';
 
-const hub = 'conformance';
-
-await describeConformance({
-  broker: 'memory',
-  create: (options) => memory({ hub, ...options }),
-});
+await describeConformance(memorySetup());

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import type { Admin } from './broker.ts';
 import type { Bus, PublishEntry, RunOptions } from './bus-types.ts';
 import type { Capabilities } from './capabilities.ts';
+import { atMost } from './clock.ts';
 import { middlewareCheck } from './config/bus-options.ts';
 import {
   arrayOf,
@@ -369,6 +370,7 @@ export class MessageBus implements Bus {
     for (const end of this.#streams) end();
     for (const puller of this.#pullers.values()) puller.close();
     const left = await Promise.allSettled([...consumers, ...this.#leaving]);
+    await atMost(this.#core.clock, this.#sender.settled(), timeout);
     await publisher.drained();
     this.#state = 'closed';
     await this.#requester.close().catch(() => {});

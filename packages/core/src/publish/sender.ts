@@ -24,6 +24,8 @@ export class Sender {
   /** What brokers gave us to cancel delayed messages with, until the receipt is handed out. */
   readonly #tokens: Map<string, string>;
   #middleware: readonly Middleware[];
+  /** What waits for a middleware, its serializer or the connection: the publisher does not know of it yet. */
+  readonly #underWay = new Set<Promise<unknown>>();
   /** Records that wait for the connection. */
   #held = 0;
   /** By topic and key: settles when the last record that takes its time to be made has been handed on. */
@@ -57,7 +59,7 @@ export class Sender {
       if (options !== undefined) checkOptions('publish option', options, PUBLISH_SPEC);
       const topic = this.#core.decoding.topics.get(name);
       if (this.#middleware.length > 0)
-        return this.#throughMiddleware('publish', topic, data, options, undefined);
+        return this.#track(this.#throughMiddleware('publish', topic, data, options, undefined));
       return this.#send(topic, data, options, undefined);
     } catch (error) {
       return Promise.reject(error);
@@ -144,7 +146,7 @@ export class Sender {
     const record = buildRecord(topic, data, options, this.#core.clock.now(), this.#defaults, internal);
     const sent =
       record instanceof Promise || this.#making.size > 0
-        ? this.#inTurn(record, topic, options?.key)
+        ? this.#track(this.#inTurn(record, topic, options?.key))
         : this.#hand(record);
     return signal === undefined ? sent : abortable(sent, topic.name, signal);
   }
@@ -165,7 +167,9 @@ export class Sender {
   }
 
   #hand(record: BusRecord): Promise<Receipt> {
-    return this.#connection.isReady && this.#held === 0 ? this.#guarded(record) : this.#connected(record);
+    return this.#connection.isReady && this.#held === 0
+      ? this.#guarded(record)
+      : this.#track(this.#connected(record));
   }
 
   /** Those that wait go first: what is published in the moment in which the connection is there queues up behind them. */
@@ -237,6 +241,18 @@ export class Sender {
       this.#breakers.set(topic, breaker);
     }
     return breaker;
+  }
+
+  #track<T>(work: Promise<T>): Promise<T> {
+    this.#underWay.add(work);
+    const done = (): void => void this.#underWay.delete(work);
+    work.then(done, done);
+    return work;
+  }
+
+  /** Resolves when nothing is left that was published and has not reached the publisher yet. */
+  async settled(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
 
   /** Forgets the breakers and their timers. */

@@ -43,7 +43,7 @@ async function prepare(asking: Asking, topic: string, options: RequestOptions): 
   if (signal?.aborted) {
     throw new AbortError(`the request on "${topic}" was aborted`, { topic, cause: signal.reason });
   }
-  const replyTo = await asking.requester.address();
+  const replyTo = await asking.requester.address(topic, timeout, signal);
   const id = options.id ?? uuidv7(asking.core.clock.now());
   return { topic, id, timeout, signal, replyTo, options: { ...rest, id } };
 }

@@ -46,7 +46,8 @@ const NO_OWNER = { group: undefined } as MessageOwner;
 export class Requester {
   readonly #core: Core;
   readonly #pending = new Map<string, Pending>();
-  #inbox: Promise<Inbox> | undefined;
+  #opening: Promise<Inbox> | undefined;
+  #inbox: Inbox | undefined;
 
   constructor(core: Core) {
     this.#core = core;
@@ -56,15 +57,47 @@ export class Requester {
     return this.#pending.size;
   }
 
-  /** The address that requests carry. Opened with the first one. */
-  async address(): Promise<string> {
-    this.#inbox ??= this.#core.broker
+  /** The address that requests carry. Opened with the first one, which waits for it no longer than its own deadline. */
+  async address(topic: string, timeout: number, signal: AbortSignal | undefined): Promise<string> {
+    return this.#inbox?.address ?? this.#opened(topic, timeout, signal);
+  }
+
+  #opened(topic: string, timeout: number, signal: AbortSignal | undefined): Promise<string> {
+    const { clock } = this.#core;
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const timer = clock.setTimeout(() => reject(this.#expired(topic, timeout)), timeout);
+    const aborted = (): void => reject(this.#aborted(topic, signal));
+    signal?.addEventListener('abort', aborted, { once: true });
+    this.#open().then(({ address }) => resolve(address), reject);
+    return promise.finally(() => {
+      clock.clearTimeout(timer);
+      signal?.removeEventListener('abort', aborted);
+    });
+  }
+
+  #open(): Promise<Inbox> {
+    this.#opening ??= this.#core.broker
       .openInbox((records) => this.#received(records))
+      .then((inbox) => {
+        this.#inbox = inbox;
+        return inbox;
+      })
       .catch((error: unknown) => {
-        this.#inbox = undefined;
+        this.#opening = undefined;
         throw error;
       });
-    return (await this.#inbox).address;
+    return this.#opening;
+  }
+
+  #expired(topic: string, timeout: number): TimeoutError {
+    return new TimeoutError(`no answer on "${topic}" within ${timeout} ms`, {
+      topic,
+      broker: this.#core.broker.name,
+    });
+  }
+
+  #aborted(topic: string, signal: AbortSignal | undefined): AbortError {
+    return new AbortError(`the request on "${topic}" was aborted`, { topic, cause: signal?.reason });
   }
 
   /** Waits for answers to request `id` until `timeout` milliseconds have passed, or `forget` is called. */
@@ -163,8 +196,8 @@ export class Requester {
     for (const [id, { topic }] of [...this.#pending]) {
       this.#end(id, new ClosedError(`the bus was closed before an answer came on "${topic}"`, { topic }));
     }
-    const inbox = await this.#inbox?.catch(() => undefined);
-    await inbox?.close();
+    // One that is still being opened, for want of a connection, ends with the broker.
+    await this.#inbox?.close();
   }
 }
 

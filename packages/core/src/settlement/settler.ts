@@ -192,12 +192,15 @@ export class Settler implements MessageOwner {
     if (!this.#flow.returnable || this.#core.broker.capabilities.retryDelay === 'none') {
       return this.#retryHere(message, delay, block);
     }
-    const followers = block ? this.#hooks.takeLane(message) : [];
+    const followers = block ? [...this.#hooks.takeLane(message)] : [];
     try {
       if (!(await this.#flow.nack(message.loan, delay))) this.#leaseLost(message);
-      await this.#flow.release(followers.map((follower) => follower.loan));
     } finally {
-      this.#hooks.settled(message);
+      // Some may have come while the nack was under way.
+      if (block) followers.push(...this.#hooks.takeLane(message));
+      await this.#flow
+        .release(followers.map((follower) => follower.loan))
+        .finally(() => this.#hooks.settled(message));
     }
   }
 

@@ -143,8 +143,11 @@ export class Consumer {
       settler.done(message);
       return false;
     }
-    // A message that takes its consumer's process down never gets as far as a retry policy; this is where it ends.
-    if (this.plan.group !== undefined && message.attempt > settler.policy(message).maxRetries + 1) {
+    // A message that takes its consumer's process down never gets as far as a retry policy; this is where it ends. A dead
+    // letter has nowhere to go from here: it is tried again and again.
+    const { group, deadLetter } = this.plan;
+    const isDeadLetter = deadLetter !== false && message.topic === deadLetter.topic;
+    if (group !== undefined && !isDeadLetter && message.attempt > settler.policy(message).maxRetries + 1) {
       settler.hopeless(
         message,
         'retries-exhausted',
@@ -267,7 +270,9 @@ export class Consumer {
   }
 
   async #close(timeout: number): Promise<void> {
-    this.#stopped = this.#pause('closing').catch(() => {});
+    this.#stopped = this.#pause('closing')
+      .then(() => this.#leave())
+      .catch(() => {});
     await this.#stopped;
     await this.#idle(timeout);
     this.#aborting = true;
@@ -283,6 +288,12 @@ export class Consumer {
     await atMost(this.#core.clock, Promise.all(settled), SETTLE_GRACE);
     this.#runner.stop();
     await Promise.all(this.#flows.map(({ flow }) => flow.close()));
+  }
+
+  /** Live subscriptions and responders are gone from the server before their handlers end: a request goes to another. */
+  async #leave(): Promise<void> {
+    const live = this.#flows.filter(({ flow }) => !flow.returnable);
+    await Promise.all(live.map(({ flow }) => flow.leave()));
   }
 
   /** Resolves when no handler runs, or after `timeout` milliseconds. */

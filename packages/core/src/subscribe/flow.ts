@@ -28,6 +28,7 @@ export class Flow implements Sink {
   /** For those who wait for the answer to the acks collected so far. */
   #confirmed: PromiseWithResolvers<readonly Delivery[]> | undefined;
   #scheduled = false;
+  #left = false;
   /** Calls to the broker that are under way. */
   readonly #settling = new Set<Promise<unknown>>();
 
@@ -62,6 +63,7 @@ export class Flow implements Sink {
 
   /** Acks with the rest of the tick. What becomes of it is told to `FlowEvents`. */
   ack(delivery: Delivery): void {
+    if (this.#left) return;
     this.#acks.push(delivery);
     if (this.#acks.length >= ACK_BATCH) {
       this.flush();
@@ -78,6 +80,7 @@ export class Flow implements Sink {
 
   /** Acks with the rest of the tick and resolves to whether the ack was accepted; rejects when nobody knows. */
   async ackConfirmed(delivery: Delivery): Promise<boolean> {
+    if (this.#left) return true;
     this.#confirmed ??= Promise.withResolvers();
     const batch = this.#confirmed.promise;
     this.ack(delivery);
@@ -128,8 +131,18 @@ export class Flow implements Sink {
     while (this.#settling.size > 0) await Promise.allSettled(this.#settling);
   }
 
-  async close(): Promise<void> {
+  /**
+   * Ends it at the broker at once, while handlers still run. Only where the broker cannot take a message back: there
+   * nothing is left to settle, and what still came in would wait for nobody.
+   */
+  async leave(): Promise<void> {
+    this.flush();
+    this.#left = true;
     await this.#subscription?.close();
+  }
+
+  async close(): Promise<void> {
+    if (!this.#left) await this.#subscription?.close();
   }
 
   #track<T>(call: Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import type { Delivery } from '../broker.ts';
+import { boolean, checkOptions, milliseconds, type Spec, text } from '../config/check.ts';
 import { type DeadLetterInfo, readInfo } from '../dead-letter/record.ts';
 import type { BusRecord, Headers } from '../envelope/record.ts';
 import { type DeliveryMode, PRIORITIES, type Priority, type PublishOptions } from '../publish/options.ts';
@@ -94,6 +95,16 @@ export interface MessageOwner {
 }
 
 const NO_HEADERS: Headers = Object.freeze({});
+
+const NACK_SPEC: Spec<{ delay?: number; error?: unknown }> = {
+  delay: milliseconds(0),
+  error: () => undefined,
+};
+const REJECT_SPEC: Spec<{ requeue?: boolean; delay?: number; reason?: string }> = {
+  requeue: boolean,
+  delay: milliseconds(0),
+  reason: text(4_096),
+};
 
 /**
  * The one object that a message has on its way through the consumer, from the broker's delivery to its settlement. The
@@ -223,15 +234,17 @@ export class IncomingMessage implements Message {
   ack(): Promise<void> {
     return this.owner.settleAck(this);
   }
-  nack(options: { readonly delay?: number; readonly error?: unknown } = {}): Promise<void> {
+  async nack(options: { readonly delay?: number; readonly error?: unknown } = {}): Promise<void> {
+    checkOptions('nack option', options, NACK_SPEC);
     return this.owner.settleNack(this, options.delay, options.error);
   }
   requeue(): Promise<void> {
     return this.owner.settleNack(this, 0, undefined);
   }
-  reject(
+  async reject(
     options: { readonly requeue?: boolean; readonly delay?: number; readonly reason?: string } = {},
   ): Promise<void> {
+    checkOptions('reject option', options, REJECT_SPEC);
     return options.requeue === true
       ? this.owner.settleNack(this, options.delay, undefined)
       : this.owner.settleDeadLetter(this, options.reason ?? 'rejected', undefined);

@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { ClosedError, type Message } from '@ambus/core';
+import { type Case, chapter } from '../case.ts';
+import { settled, standingGroup } from '../helpers/groups.ts';
+import { rejection } from '../helpers/rejection.ts';
+import { distinct, numbers } from '../helpers/sequence.ts';
+
+const streams: readonly Case[] = [
+  {
+    id: 'batching/stream',
+    name: 'a stream gives one message after the other and acks each when the next is asked for',
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      const group = t.name();
+      await standingGroup(bus, topic, group);
+      await bus.publishMany(numbers(20).map((data) => ({ topic, data, key: 'k' })));
+      const seen: number[] = [];
+      for await (const message of bus.stream<string>(topic, { group, prefetch: 4 })) {
+        assert.ok(bus.stats().running <= 1, 'more than one is out');
+        seen.push(message.data as number);
+        if (seen.length < 20) continue;
+        await message.ack();
+        break;
+      }
+      assert.deepEqual(seen, numbers(20));
+      await settled(t, bus, topic, group);
+      await t.until('its subscription has ended', () => bus.stats().subscriptions === 0);
+    },
+  },
+  {
+    id: 'batching/stream-left',
+    name: 'leaving a stream gives back what was not acked, the last one included, and nothing is lost',
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      const group = t.name();
+      await standingGroup(bus, topic, group);
+      await bus.publishMany(numbers(10).map((data) => ({ topic, data })));
+      const seen: number[] = [];
+      for await (const message of bus.stream(topic, { group })) {
+        seen.push(message.data);
+        if (seen.length === 3) break;
+      }
+      const failing = async (): Promise<void> => {
+        for await (const message of bus.stream(topic, { group })) {
+          seen.push(message.data);
+          throw new Error('in the loop');
+        }
+      };
+      await assert.rejects(failing, /in the loop/);
+      const got = t.collector<number>();
+      await bus.subscribe<number>(topic, got.handle, { group });
+      await t.until('the rest came', () => distinct([...seen.slice(0, 2), ...got.data]).length === 10);
+      // Two were acked by asking for the next; the third and what the error met came again.
+      assert.deepEqual(
+        distinct(got.data),
+        numbers(10).filter((n) => !seen.slice(0, 2).includes(n)),
+      );
+      assert.equal(bus.stats().deadLettered, 0);
+    },
+  },
+  {
+    id: 'batching/stream-ends',
+    name: 'a stream that waits ends by itself when its signal fires, and when its bus closes',
+    async run(t) {
+      const bus = await t.bus();
+      const controller = new AbortController();
+      const ends = [
+        bus.stream(t.topic('a'), { group: t.name(), signal: controller.signal }),
+        bus.stream(t.topic('b'), { group: t.name() }),
+        bus.stream(t.topic('c')),
+      ].map((stream) => stream.next());
+      await t.until('all wait', () => bus.stats().subscriptions === 3);
+      controller.abort();
+      assert.deepEqual(await ends[0], { done: true, value: undefined });
+      await t.until('its subscription has ended', () => bus.stats().subscriptions === 2);
+      await bus.close();
+      assert.deepEqual(await ends[1], { done: true, value: undefined });
+      assert.deepEqual(await ends[2], { done: true, value: undefined });
+      await rejection(ClosedError, () => bus.stream(t.topic('d')).next());
+    },
+  },
+  {
+    id: 'batching/stream-backpressure',
+    name: 'a stream holds no more than its prefetch, however slowly it is read',
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      const group = t.name();
+      await standingGroup(bus, topic, group);
+      await bus.publishMany(numbers(30).map((data) => ({ topic, data })));
+      const stream = bus.stream(topic, { group, prefetch: 3 });
+      let most = 0;
+      for (let n = 0; n < 30; n++) {
+        const { value } = await stream.next();
+        const { running, waiting } = bus.stats();
+        most = Math.max(most, running + waiting);
+        if (n === 29) await value!.ack();
+      }
+      await stream.return!();
+      assert.ok(most <= 3, `${most} were held`);
+      await settled(t, bus, topic, group);
+    },
+  },
+];
+
+const pulled: readonly Case[] = [
+  {
+    id: 'batching/receive',
+    name: 'receive pulls up to as many as asked for, none twice, and none when none is there',
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      const group = t.name();
+      assert.deepEqual(await bus.receive(topic, { group, timeout: 0 }), []);
+      await bus.publishMany(numbers(25).map((data) => ({ topic, data })));
+      const seen: number[] = [];
+      while (seen.length < 25) {
+        const messages: Message[] = await bus.receive(topic, { group, max: 10, timeout: 5_000 });
+        assert.ok(messages.length >= 1 && messages.length <= 10, `${messages.length} came`);
+        for (const message of messages) {
+          assert.equal(message.attempt, 1);
+          seen.push(message.data);
+          await message.ack();
+        }
+      }
+      assert.deepEqual(distinct(seen), numbers(25));
+      assert.equal(seen.length, 25);
+      assert.deepEqual(await bus.receive(topic, { group, timeout: 0 }), []);
+      await settled(t, bus, topic, group);
+    },
+  },
+  {
+    id: 'batching/receive-waits',
+    name: 'receive waits for a message that comes later, and several calls at once share what comes',
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      const group = t.name();
+      await standingGroup(bus, topic, group);
+      const calls = numbers(5).map(() => bus.receive(topic, { group, timeout: 8_000 }));
+      for (const n of numbers(5)) await bus.publish(topic, n);
+      const messages = (await Promise.all(calls)).flat();
+      await Promise.all(messages.map((message) => message.ack()));
+      assert.deepEqual(distinct(messages.map(({ data }) => data as number)), numbers(5));
+      assert.equal(messages.length, 5);
+    },
+  },
+  {
+    id: 'batching/receive-settles',
+    name: 'a pulled message is settled by hand: nacked it comes again, dead-lettered it lies there',
+    async run(t) {
+      const dead = t.topic('dead');
+      const bus = await t.bus({ deadLetter: { topic: dead } });
+      const topic = t.topic();
+      const group = t.name();
+      const letters = t.collector();
+      await bus.subscribe(dead, letters.handle);
+      await standingGroup(bus, topic, group);
+      await bus.publish(topic, 1);
+      const [first] = await bus.receive(topic, { group, timeout: 5_000 });
+      await first!.nack({ delay: 0 });
+      const [second] = await bus.receive(topic, { group, timeout: 5_000 });
+      assert.equal(second!.id, first!.id);
+      assert.equal(second!.attempt, 2);
+      await second!.deadLetter('no use');
+      await t.until('it is dead', () => letters.messages.length === 1);
+      assert.equal(letters.messages[0]!.failure!.reason, 'no use');
+      assert.equal(letters.messages[0]!.failure!.attempts, 2);
+      await settled(t, bus, topic, group);
+    },
+  },
+  {
+    id: 'batching/receive-leaves-the-rest',
+    name: 'what is not pulled stays with the broker for others, uncounted',
+    async run(t) {
+      const [bus, other] = [await t.bus(), await t.bus()];
+      const topic = t.topic();
+      const group = t.name();
+      await standingGroup(bus, topic, group);
+      await bus.publishMany(numbers(20).map((data) => ({ topic, data })));
+      const mine = await bus.receive(topic, { group, max: 5, timeout: 5_000 });
+      assert.ok(mine.length >= 1 && mine.length <= 5);
+      const got = t.collector<number>();
+      await other.subscribe<number>(topic, got.handle, { group });
+      await t.until('the other has the rest', () => got.data.length === 20 - mine.length);
+      assert.ok(got.messages.every(({ attempt }) => attempt === 1));
+      await Promise.all(mine.map((message) => message.ack()));
+      assert.deepEqual(distinct([...got.data, ...mine.map(({ data }) => data)]), numbers(20));
+    },
+  },
+  {
+    id: 'batching/receive-abort',
+    name: 'an aborted receive returns at once what has come, and takes nothing along',
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      const group = t.name();
+      await standingGroup(bus, topic, group);
+      const controller = new AbortController();
+      const waiting = bus.receive(topic, { group, timeout: 60_000, signal: controller.signal });
+      await t.until('it waits', () => bus.stats().subscriptions === 1);
+      const start = performance.now();
+      controller.abort(new Error('enough'));
+      assert.deepEqual(await waiting, []);
+      assert.ok(performance.now() - start < 5_000, 'it ended at once');
+      const aborted = { group, timeout: 60_000, signal: controller.signal };
+      assert.deepEqual(await bus.receive(topic, aborted), []);
+      assert.ok(performance.now() - start < 5_000, 'it did not wait');
+      await bus.publish(topic, 1);
+      const [message] = await bus.receive(topic, { group, timeout: 5_000 });
+      assert.equal(message!.data, 1);
+      assert.equal(message!.attempt, 1);
+      await message!.ack();
+    },
+  },
+  {
+    id: 'batching/receive-after-close',
+    name: 'a receive that waits when its bus closes ends, and what it held unsettled goes to others',
+    async run(t) {
+      const [bus, other] = [await t.bus(), await t.bus()];
+      const topic = t.topic();
+      const group = t.name();
+      await standingGroup(bus, topic, group);
+      await bus.publish(topic, 1);
+      const [held] = await bus.receive(topic, { group, timeout: 5_000 });
+      assert.equal(held!.data, 1);
+      const waiting = bus.receive(topic, { group, timeout: 60_000 });
+      const ended = waiting.then(
+        (messages) => messages.length === 0,
+        (error: unknown) => ClosedError.is(error),
+      );
+      await bus.close({ timeout: 50 });
+      assert.equal(await ended, true);
+      const got = t.collector();
+      await other.subscribe(topic, got.handle, { group });
+      await t.until('it came again', () => got.data.length === 1);
+    },
+  },
+];
+
+/** Pulled instead of pushed. */
+export const batchingPull: readonly Case[] = chapter('batching', [...streams, ...pulled]);

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import type { Message } from '@ambus/core';
+import { type Case, chapter } from '../case.ts';
+import { standingGroup } from '../helpers/groups.ts';
+import { hanging } from '../helpers/hang.ts';
+import { listen } from '../helpers/listen.ts';
+import { numbers } from '../helpers/sequence.ts';
+
+const NEEDS = ['keyOrder'] as const;
+const RETRY = { initialDelay: 10, maxRetries: 3 };
+
+/** The order of a key when something goes wrong with one of its messages. */
+export const orderBlock: readonly Case[] = chapter('order', [
+  {
+    id: 'order/block-until-dead',
+    name: 'a message that fails for good holds back its key until it is a dead letter, and no longer',
+    needs: NEEDS,
+    async run(t) {
+      const dead = t.topic('dead');
+      const bus = await t.bus({ retry: RETRY, deadLetter: { topic: dead } });
+      const letters = await listen(t, bus, dead, { group: t.name('dead') });
+      const topic = t.topic();
+      const seen: string[] = [];
+      await bus.subscribe<string>(
+        topic,
+        ({ data, attempt }) => {
+          seen.push(`${data} ${attempt}`);
+          if (data === 'a0') throw new Error('never');
+        },
+        { group: t.name(), order: 'block' },
+      );
+      for (const n of numbers(3)) await bus.publish(topic, `a${n}`, { key: 'a' });
+      await t.until('all are done', () => letters.data.length >= 1 && seen.length >= 6);
+      assert.deepEqual(seen, ['a0 1', 'a0 2', 'a0 3', 'a0 4', 'a1 1', 'a2 1']);
+      assert.deepEqual(letters.data, ['a0']);
+    },
+  },
+  {
+    id: 'order/block-across-members',
+    name: 'the order to block holds across the members of a group',
+    needs: NEEDS,
+    async run(t) {
+      const topic = t.topic();
+      const seen: string[] = [];
+      const failures = new Map<string, number>();
+      const handle = ({ data, key }: Message<string>): void => {
+        seen.push(`${key}${data}`);
+        const failed = failures.get(`${key}${data}`) ?? 0;
+        failures.set(`${key}${data}`, failed + 1);
+        if (Number(data) % 2 === 0 && failed < 2) throw new Error('not yet');
+      };
+      for (const _ of numbers(3)) {
+        const bus = await t.bus({ retry: RETRY });
+        await bus.subscribe<string>(topic, handle, { group: t.name(), order: 'block', concurrency: 4 });
+      }
+      const publisher = await t.bus();
+      const keys = ['a', 'b', 'c', 'd'];
+      await Promise.all(
+        numbers(4).flatMap((n) => keys.map((key) => publisher.publish(topic, String(n), { key }))),
+      );
+      await t.until('all were handled', () => seen.length >= 4 * 8);
+      for (const key of keys) {
+        const own = seen.filter((one) => one.startsWith(key)).map((one) => one.slice(1));
+        assert.deepEqual(own, ['0', '0', '0', '1', '2', '2', '2', '3'], `key ${key}`);
+      }
+    },
+  },
+  {
+    id: 'order/block-without-a-key',
+    name: 'a failing message without a key holds back nobody, whatever the order',
+    async run(t) {
+      const bus = await t.bus({ retry: { initialDelay: 60_000 } });
+      const topic = t.topic();
+      const seen: string[] = [];
+      await bus.subscribe<string>(
+        topic,
+        ({ data, attempt }) => {
+          seen.push(`${data} ${attempt}`);
+          if (data === 'fails') throw new Error('not yet');
+        },
+        { group: t.name(), order: 'block' },
+      );
+      await bus.publish(topic, 'fails');
+      await t.until('it failed', () => seen.length > 0);
+      await bus.publish(topic, 'passes');
+      await t.until('the other was handled', () => seen.length >= 2);
+      assert.deepEqual(seen, ['fails 1', 'passes 1']);
+    },
+  },
+  {
+    id: 'order/batch',
+    name: 'batches keep the order of each key, and no key is in two running batches',
+    needs: NEEDS,
+    async run(t) {
+      const topic = t.topic();
+      const bus = await t.bus();
+      const keys = ['a', 'b', 'c'];
+      await standingGroup(bus, topic, t.name());
+      await Promise.all(numbers(40).flatMap((n) => keys.map((key) => bus.publish(topic, n, { key }))));
+      const seen = new Map<string, number[]>(keys.map((key) => [key, []]));
+      const running = new Map<string, number>();
+      const overlaps = new Set<string>();
+      let count = 0;
+      await bus.subscribe(
+        topic,
+        async (messages: readonly Message<number>[]) => {
+          const own = new Set(messages.map(({ key }) => key!));
+          for (const key of own) {
+            if ((running.get(key) ?? 0) > 0) overlaps.add(key);
+            running.set(key, (running.get(key) ?? 0) + 1);
+          }
+          for (const { key, data } of messages) seen.get(key!)!.push(data);
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          for (const key of own) running.set(key, running.get(key)! - 1);
+          count += messages.length;
+        },
+        { group: t.name(), ack: { batch: 7, maxWait: 20 }, concurrency: 4 },
+      );
+      await t.until('all were handled', () => count >= 120);
+      for (const key of keys) assert.deepEqual(seen.get(key), numbers(40), `key ${key}`);
+      assert.deepEqual([...overlaps], []);
+    },
+  },
+  {
+    id: 'order/batch-block',
+    name: 'a message that fails in a batch holds back its key where the order is to block',
+    needs: NEEDS,
+    async run(t) {
+      const topic = t.topic();
+      const bus = await t.bus({ retry: RETRY });
+      await standingGroup(bus, topic, t.name());
+      for (const n of numbers(6)) await bus.publish(topic, n, { key: 'k' });
+      const done: number[] = [];
+      let failed = 0;
+      await bus.subscribe(
+        topic,
+        async (messages: readonly Message<number>[]) => {
+          for (const message of messages) {
+            if (message.data === 2 && failed < 2) {
+              failed++;
+              throw new Error('not yet');
+            }
+            await message.ack();
+            done.push(message.data);
+          }
+        },
+        { group: t.name(), ack: { batch: 2, maxWait: 20 }, order: 'block' },
+      );
+      await t.until('all were handled', () => done.length >= 6);
+      assert.deepEqual(done, numbers(6));
+    },
+  },
+  {
+    id: 'order/crash',
+    name: 'when a member vanishes, its keys go on at another in order, from the first message that was not acked',
+    needs: ['keyOrder', 'leases'],
+    power: ['crash'],
+    timeout: 180_000,
+    async run(t) {
+      const topic = t.topic();
+      const { bus, broker } = await t.busWithBroker({}, t.shortLease);
+      const hang = hanging(t);
+      const before = new Map<string, number[]>();
+      const note = (into: Map<string, number[]>, { key, data }: Message<number>): void => {
+        into.set(key!, [...(into.get(key!) ?? []), data]);
+      };
+      await bus.subscribe<number>(
+        topic,
+        async (message) => {
+          note(before, message);
+          if (message.data === 3) await hang();
+        },
+        { group: t.name(), concurrency: 4 },
+      );
+      const keys = ['a', 'b'];
+      for (const n of numbers(10)) for (const key of keys) await bus.publish(topic, n, { key });
+      await t.until('it hangs in both', () => keys.every((key) => before.get(key)?.at(-1) === 3));
+      await t.until('it has acked what was before', () => bus.stats().acked === 6);
+      await t.server.crash!(broker);
+      const survivor = await t.bus({}, t.shortLease);
+      const after = new Map<string, number[]>();
+      await survivor.subscribe<number>(topic, (message) => note(after, message), { group: t.name() });
+      const lease = survivor.capabilities.limits.lease + 10_000;
+      await t.until('the rest came', () => keys.every((key) => (after.get(key)?.length ?? 0) >= 7), lease);
+      for (const key of keys) assert.deepEqual(after.get(key), numbers(10).slice(3), `key ${key}`);
+    },
+  },
+]);
