@@ -5,19 +5,23 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CHAPTERS, type ConformanceResults, suite } from '@ambus/conformance';
+import { CHAPTERS, type ConformanceResults, type Outcome, suite } from '@ambus/conformance';
 import { tool } from './run.ts';
 
 const PAGE = fileURLToPath(new URL('../docs/conformance.md', import.meta.url));
+
+const OUTCOMES: readonly Outcome[] = ['native', 'emulated', 'not offered', 'needs a server', 'failed'];
 
 /** The page for these results. Without durations, so that it changes only when an outcome does. */
 export function matrix(all: readonly ConformanceResults[]): string {
   const names = all.map(({ broker }) => broker);
   const about = all.map(
     ({ broker, version, started, results }) =>
-      `| ${broker} | ${version} | ${started} | ${results.filter(({ outcome }) => outcome !== 'failed').length} of ${results.length} |`,
+      `| ${broker} | ${version} | ${started} | ${OUTCOMES.map((one) => results.filter(({ outcome }) => outcome === one).length).join(' | ')} |`,
   );
-  const additional = all.flatMap(({ results }) => results.filter(({ id }) => suite.every((one) => one.id !== id)));
+  const additional = all.flatMap(({ results }) =>
+    results.filter(({ id }) => suite.every((one) => one.id !== id)),
+  );
   const cases = [...suite.map(({ id, name }) => ({ id, name })), ...additional];
   const outcome = (results: ConformanceResults, id: string): string => {
     const found = results.results.find((one) => one.id === id);
@@ -26,7 +30,10 @@ export function matrix(all: readonly ConformanceResults[]): string {
   const chapters = CHAPTERS.map((chapter) => {
     const rows = cases
       .filter(({ id }) => id.startsWith(`${chapter}/`))
-      .map(({ id, name }) => `| \`${id}\` | ${name} | ${all.map((results) => outcome(results, id)).join(' | ')} |`);
+      .map(
+        ({ id, name }) =>
+          `| \`${id}\` | ${name} | ${all.map((results) => outcome(results, id)).join(' | ')} |`,
+      );
     return [
       `## ${chapter}`,
       '',
@@ -43,8 +50,8 @@ export function matrix(all: readonly ConformanceResults[]): string {
     'itself offers. *emulated*: shown, over what the broker package adds. *not offered*: the capabilities say so, and using it',
     'is refused. *needs a server*: not run, because there is no server process to do it to.',
     '',
-    '| broker | version | started as | not failed |',
-    '| --- | --- | --- | --- |',
+    `| broker | version | started as | ${OUTCOMES.join(' | ')} |`,
+    `| --- | --- | --- |${' --- |'.repeat(OUTCOMES.length)}`,
     ...about,
     '',
     ...chapters,

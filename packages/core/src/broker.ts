@@ -182,7 +182,8 @@ export interface BrokerSubscription {
   /**
    * The record is to come again to some member, not before `delay` milliseconds (0 or more), with its attempt counted and its
    * priority kept. The wait is the server's where `capabilities.retryDelay`. Only with a group on a durable topic:
-   * otherwise core itself keeps the message for its retry.
+   * otherwise core itself keeps the message for its retry. Where the source's order is `block`: once this has resolved, no
+   * later record of the key reaches the sink before this one does, also none that was on its way.
    */
   nack(delivery: Delivery, delay: number): Promise<readonly Delivery[]>;
   /** Gives records back untouched, in their old place, at once and uncounted. Only with a group on a durable topic. */

@@ -1,8 +1,9 @@
-import { type Clock, ConfigError } from '@ambus/core';
-import { isHub, type MemoryHub } from './hub/hub.ts';
+import { type Clock, ConfigError, check } from '@ambus/core';
+import { clockCheck, isHub, leaseCheck, type MemoryHub, nameCheck } from './hub/hub.ts';
 import { namedHub } from './hub/registry.ts';
 import type { Latency } from './link/wire.ts';
-import { atLeast, checkClock, checkName, positive, refuse, refuseUnknown, whole } from './validate.ts';
+
+const DEFAULT_HUB = 'default';
 
 /** Options of `memory()`. A value that is not allowed is refused with a `ConfigError` that names it. */
 export interface MemoryOptions {
@@ -53,60 +54,49 @@ export interface Settings {
   readonly lease: number;
 }
 
-const KNOWN = [
-  'hub',
-  'url',
-  'latency',
-  'failureRate',
-  'maxQueueSize',
-  'whenFull',
-  'maxMessageBytes',
-  'lease',
-  'clock',
-];
+const { either, integer, number, oneOf } = check;
+
+const endless = oneOf(Number.POSITIVE_INFINITY);
+const isRange: check.Check = (value) => {
+  const { min, max } = (value ?? {}) as Partial<Latency>;
+  const isNumber = (one: unknown): one is number => typeof one === 'number' && Number.isFinite(one);
+  return isNumber(min) && isNumber(max) && 0 <= min && min <= max
+    ? undefined
+    : '{ min, max } with 0 <= min <= max';
+};
+
+const SPEC: check.Spec<MemoryOptions> = {
+  hub: either(nameCheck, (value) => (isHub(value) ? undefined : 'a MemoryHub')),
+  url: (value) =>
+    hubOfUrl(value) === undefined ? 'memory://, or memory://name of letters, digits, "_", "-"' : undefined,
+  latency: either(number(0, Number.MAX_SAFE_INTEGER), isRange),
+  failureRate: number(0, 1),
+  maxQueueSize: either(integer(1), endless),
+  whenFull: oneOf('wait', 'fail'),
+  maxMessageBytes: integer(1),
+  lease: leaseCheck,
+  clock: clockCheck,
+};
 
 /** @throws {ConfigError} naming the option, its value and what is allowed */
 export function settings(options: MemoryOptions): Settings {
-  refuseUnknown('memory', options, KNOWN);
-  const { failureRate = 0, maxQueueSize = Number.POSITIVE_INFINITY, whenFull = 'wait' } = options;
-  const { maxMessageBytes = 8 * 1024 * 1024 } = options;
-  if (!atLeast(0, failureRate) || failureRate > 1) refuse('failureRate', failureRate, 'a number from 0 to 1');
-  if (maxQueueSize !== Number.POSITIVE_INFINITY && !whole(maxQueueSize)) {
-    refuse('maxQueueSize', maxQueueSize, 'a whole number from 1, or Infinity');
-  }
-  if (whenFull !== 'wait' && whenFull !== 'fail') refuse('whenFull', whenFull, '"wait" or "fail"');
-  if (!whole(maxMessageBytes)) refuse('maxMessageBytes', maxMessageBytes, 'a whole number from 1');
-  if (options.lease !== undefined && !positive(options.lease)) {
-    refuse('lease', options.lease, 'a number above 0');
-  }
-  const latency = latencyOf(options.latency === undefined ? 0 : options.latency);
+  check.checkOptions('memory option', { ...options, url: withoutSecrets(options?.url) }, SPEC, ConfigError);
+  const { latency = 0, maxQueueSize = Number.POSITIVE_INFINITY } = options;
   const hub = hubOf(options);
   return {
     hub,
-    latency,
-    failureRate,
+    latency:
+      latency === 0 ? undefined : typeof latency === 'number' ? { min: latency, max: latency } : latency,
+    failureRate: options.failureRate ?? 0,
     maxQueueSize,
-    whenFull,
-    maxMessageBytes,
+    whenFull: options.whenFull ?? 'wait',
+    maxMessageBytes: options.maxMessageBytes ?? 8 * 1024 * 1024,
     lease: options.lease ?? hub.lease,
   };
 }
 
-function latencyOf(value: number | Latency): Latency | undefined {
-  const { min, max } = typeof value === 'number' ? { min: value, max: value } : (value ?? {});
-  if (!atLeast(0, min) || !atLeast(min, max)) {
-    refuse('latency', value, 'a number from 0, or { min, max } with 0 <= min <= max');
-  }
-  return max === 0 ? undefined : { min, max };
-}
-
-function hubOf({ hub, url, clock }: MemoryOptions): MemoryHub {
-  checkClock(clock);
-  const named = url === undefined ? undefined : nameOf(url);
-  if (hub !== undefined && typeof hub !== 'string' && !isHub(hub)) {
-    refuse('hub', hub, 'a name or a MemoryHub');
-  }
-  if (typeof hub === 'string') checkName('hub', hub);
+function hubOf({ hub, url, clock: wanted }: MemoryOptions): MemoryHub {
+  const named = url === undefined ? undefined : hubOfUrl(url);
   const name = typeof hub === 'string' ? hub : hub?.name;
   if (named !== undefined && name !== undefined && named !== name) {
     throw new ConfigError(
@@ -116,8 +106,8 @@ function hubOf({ hub, url, clock }: MemoryOptions): MemoryHub {
       },
     );
   }
-  const found = typeof hub === 'object' ? hub : namedHub(name ?? named ?? 'default', clock);
-  if (clock !== undefined && found.clock !== clock) {
+  const found = typeof hub === 'object' ? hub : namedHub(name ?? named ?? DEFAULT_HUB, wanted);
+  if (wanted !== undefined && found.clock !== wanted) {
     throw new ConfigError(`memory: hub "${found.name}" has another clock than option "clock"`, {
       broker: 'memory',
     });
@@ -125,11 +115,10 @@ function hubOf({ hub, url, clock }: MemoryOptions): MemoryHub {
   return found;
 }
 
-function nameOf(url: unknown): string | undefined {
+/** The name in `memory://name`, the default hub's for `memory://`; undefined for anything else. */
+function hubOfUrl(url: unknown): string | undefined {
   const name = typeof url === 'string' ? /^memory:\/\/([A-Za-z0-9_-]{0,64})\/?$/.exec(url)?.[1] : undefined;
-  if (name === undefined)
-    refuse('url', withoutSecrets(url), 'memory://, or memory://name of letters, digits, "_", "-"');
-  return name === '' ? undefined : name;
+  return name === '' ? DEFAULT_HUB : name;
 }
 
 /** Another broker's url, given by mistake, may hold a password. */

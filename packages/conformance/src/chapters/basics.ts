@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Message, Priority, PublishOptions } from '@ambus/core';
+import type { Bus, Message, Priority, PublishOptions } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import { arrival, listen } from '../helpers/listen.ts';
 import { numbers } from '../helpers/sequence.ts';
@@ -205,6 +205,30 @@ export const basics: readonly Case[] = chapter('basics', [
       }
       for (const name of ['maxBodyBytes', 'maxHeaderBytes', 'maxNativeDelay', 'maxBatch', 'lease'] as const) {
         assert.ok(limits[name] >= 0, `${name} is ${limits[name]}`);
+      }
+    },
+  },
+  {
+    id: 'basics/first-use-connects',
+    name: 'a bus connects with its first use, whatever that is, and once',
+    async run(t) {
+      const { admin, browse } = t.capabilities;
+      const uses: Readonly<Record<string, (bus: Bus) => Promise<unknown>>> = {
+        connect: (bus) => bus.connect(),
+        publish: (bus) => bus.publish(t.topic(), 1),
+        publishMany: (bus) => bus.publishMany([{ topic: t.topic(), data: 1 }]),
+        subscribe: (bus) => bus.subscribe(t.topic(), () => {}),
+        receive: (bus) => bus.receive(t.topic(), { group: t.name(), timeout: 0 }),
+        ...(admin === 'none' ? {} : { admin: (bus: Bus) => bus.admin.listTopics() }),
+        ...(browse === 'none' ? {} : { deadLetters: (bus: Bus) => bus.deadLetters.list() }),
+      };
+      for (const [name, use] of Object.entries(uses)) {
+        const bus = await t.bus();
+        let connected = 0;
+        bus.on('connected', () => connected++);
+        await use(bus);
+        await use(bus);
+        assert.equal(connected, 1, name);
       }
     },
   },

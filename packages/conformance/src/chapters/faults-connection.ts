@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { BusError, ConnectionError, TimeoutError } from '@ambus/core';
+import { AbortError, BusError, ConnectionError, TimeoutError } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import { settled } from '../helpers/groups.ts';
 import { Load } from '../helpers/load.ts';
@@ -175,6 +175,38 @@ export const faultsConnection: readonly Case[] = chapter('faults', [
     },
   },
   {
+    id: 'faults/cut-first-request',
+    name: 'the first request of a bus ends at its deadline, or with its signal, while the connection is cut',
+    needs: ['request'],
+    power: ['cut'],
+    timeout: 60_000,
+    async run(t) {
+      const { bus, broker } = await t.busWithBroker({ publishTimeout: 1_000 });
+      const answerer = await t.bus();
+      const topic = t.topic();
+      await answerer.respond(topic, ({ data }) => data);
+      await bus.connect();
+      const restore = await t.server.cut!(broker);
+      const start = performance.now();
+      const controller = new AbortController();
+      const aborted = rejection(AbortError, () =>
+        bus.request(topic, 1, { timeout: 60_000, signal: controller.signal }),
+      );
+      const error = await rejection(BusError, () => bus.request(topic, 1, { timeout: 500 }));
+      assert.ok(TimeoutError.is(error) || ConnectionError.is(error), `${error.name}: ${error.message}`);
+      controller.abort();
+      await aborted;
+      assert.ok(performance.now() - start < 10_000, 'it ended at its deadline');
+      await restore();
+      const ask = (): Promise<unknown> =>
+        bus.request(topic, 'again', { timeout: 1_000 }).then(
+          ({ data }) => data,
+          () => undefined,
+        );
+      assert.equal(await t.until('requests are answered again', ask, HEALING), 'again');
+    },
+  },
+  {
     id: 'faults/cut-again-and-again',
     name: 'five cuts of publishers and consumers under load lose nothing',
     power: ['cut'],
@@ -243,6 +275,7 @@ export const faultsConnection: readonly Case[] = chapter('faults', [
       // The bus is gone by then, and so may be its connection.
       t.cleanup(() => restore().catch(() => {}));
       const publish = bus.publish(topic, 'never sent').catch((error: unknown) => error);
+      const request = bus.request(topic, 1, { timeout: 60_000 }).catch((error: unknown) => error);
       const start = performance.now();
       const closed = bus.close({ timeout: 500 });
       release.resolve();
@@ -250,6 +283,7 @@ export const faultsConnection: readonly Case[] = chapter('faults', [
       const took = performance.now() - start;
       assert.ok(took < 15_000, `it took ${took} ms`);
       assert.ok(BusError.is(await publish), 'the publish was reported as failed');
+      assert.ok(BusError.is(await request), 'the request was reported as failed');
     },
   },
 ]);

@@ -108,19 +108,8 @@ export class Requester {
     signal: AbortSignal | undefined,
     expectation: Expectation,
   ): void {
-    const expired = (): void =>
-      this.#end(
-        id,
-        new TimeoutError(`no answer on "${topic}" within ${timeout} ms`, {
-          topic,
-          broker: this.#core.broker.name,
-        }),
-      );
-    const aborted = (): void =>
-      this.#end(
-        id,
-        new AbortError(`the request on "${topic}" was aborted`, { topic, cause: signal?.reason }),
-      );
+    const expired = (): void => this.#end(id, this.#expired(topic, timeout));
+    const aborted = (): void => this.#end(id, this.#aborted(topic, signal));
     if (this.#pending.has(id)) {
       throw new ValidationError(`a request with the id "${id}" is waiting for its answer already`, { topic });
     }

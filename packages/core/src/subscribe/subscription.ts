@@ -9,9 +9,10 @@ export interface Subscription extends AsyncDisposable {
   /** Messages in memory that wait for a handler. */
   readonly waiting: number;
   /**
-   * Ends it. Resolves when no further handler will start and nothing of it is left on the server but its group;
-   * handlers that are running then are not waited for (one of them may be the caller), they end and settle behind
-   * it, and `bus.close()` waits for them. A group is kept: see `bus.admin.deleteGroup`.
+   * Ends it. Resolves when no further handler will start and what was prefetched is given back; with no handler
+   * running, also nothing is left of it on the server but its group. Handlers that are running then are not waited for
+   * (one of them may be the caller): they end and settle behind it, and `bus.close()` waits for them. A group is
+   * kept: see `bus.admin.deleteGroup`.
    */
   unsubscribe(): Promise<void>;
   /** No further handler starts. Resolves when what was prefetched is given back. */

@@ -180,7 +180,10 @@ export class Group implements Dispatchable {
     const entry = delivery as Entry;
     const own = entry.member === member && (entry.state === LENT || entry.state === ORPHAN);
     const block = member.source.order === 'block';
+    const { lane } = entry;
     const accepted = own && this.#comeAgain(entry, entry.attempt + 1, delay, block);
+    // What is on its way would arrive before the record that blocks it.
+    if (accepted && block && lane !== undefined) this.#release(member, member.recallLane(lane));
     this.admit(member);
     return accepted ? NONE : [delivery];
   }

@@ -77,6 +77,17 @@ export class Member {
     });
   }
 
+  /** Stops what of one key is on its way to core and returns it. */
+  recallLane(lane: Lane): Entry[] {
+    const recalled: Entry[] = [];
+    for (const batch of [...this.#travelling, this.#outbox]) {
+      const others = batch.filter((entry) => entry.lane !== lane);
+      recalled.push(...batch.filter((entry) => entry.lane === lane));
+      batch.splice(0, batch.length, ...others);
+    }
+    return recalled;
+  }
+
   /** Stops what is on its way to core and returns it. */
   recall(): Entry[] {
     const entries = [...this.#travelling, this.#outbox].flat();

@@ -1,5 +1,4 @@
-import { type BusError, type BusRecord, type Clock, ConfigError, systemClock } from '@ambus/core';
-import { checkClock, checkName, positive, refuse, refuseUnknown } from '../validate.ts';
+import { type BusError, type BusRecord, type Clock, ConfigError, check, systemClock } from '@ambus/core';
 import { complete, type RawRecord } from './foreign.ts';
 import { FOREIGN } from './origin.ts';
 import { type Peer, Server } from './server.ts';
@@ -20,6 +19,15 @@ export interface MemoryHubOptions {
   readonly lease?: number | undefined;
 }
 
+export const nameCheck: check.Check = (value) =>
+  typeof value === 'string' && /^[A-Za-z0-9_-]{1,64}$/.test(value)
+    ? undefined
+    : '1 to 64 letters, digits, "_" or "-"';
+export const clockCheck: check.Check = check.shaped('a clock', 'now', 'setTimeout', 'clearTimeout');
+export const leaseCheck: check.Check = check.number(Number.MIN_VALUE, Number.MAX_SAFE_INTEGER);
+
+const SPEC: check.Spec<MemoryHubOptions> = { name: nameCheck, clock: clockCheck, lease: leaseCheck };
+
 /**
  * The server behind `memory()`: buses on the same hub talk to each other. Besides being talked to by buses it can be
  * looked into, and be made to fail the ways that servers fail.
@@ -35,11 +43,8 @@ export class MemoryHub {
 
   /** @throws {ConfigError} naming the option, its value and what is allowed */
   constructor(options: MemoryHubOptions = {}) {
-    refuseUnknown('MemoryHub', options, ['name', 'clock', 'lease']);
+    check.checkOptions('MemoryHub option', options, SPEC, ConfigError);
     const { name = 'private', clock = systemClock, lease = DEFAULT_LEASE } = options;
-    checkName('name', name);
-    checkClock(clock);
-    if (!positive(lease)) refuse('lease', lease, 'a number above 0');
     this.name = name;
     this.clock = clock;
     this.lease = lease;
