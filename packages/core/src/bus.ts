@@ -36,14 +36,13 @@ import { type Asking, request, requestFirst, scatter } from './request/request.t
 import { type Reply, Requester } from './request/requester.ts';
 import { type RespondHandler, responderPlan } from './request/responder.ts';
 import type { BusStats } from './stats.ts';
-import { Consumer } from './subscribe/consumer.ts';
+import { Consumers } from './subscribe/consumers.ts';
 import { makePlan } from './subscribe/make-plan.ts';
 import type { Message } from './subscribe/message.ts';
 import { STREAM_SPEC, SUBSCRIBE_SPEC, type SubscribeOptions } from './subscribe/options.ts';
-import type { ConsumerPlan } from './subscribe/plan.ts';
-import { capacity, checkReceive, Puller, type ReceiveOptions } from './subscribe/receive.ts';
-import { type MessageStream, openStream } from './subscribe/stream.ts';
-import { type Subscription, toSubscription } from './subscribe/subscription.ts';
+import { checkReceive, type ReceiveOptions } from './subscribe/receive.ts';
+import type { MessageStream } from './subscribe/stream.ts';
+import type { Subscription } from './subscribe/subscription.ts';
 import { assertPattern, assertTopic, describe, topicProblem } from './topic/topic.ts';
 
 /** What `createBus` has settled. */
@@ -53,6 +52,7 @@ export interface BusSetup {
   readonly sender: Sender;
   readonly requestTimeout: number;
   readonly closeTimeout: number;
+  readonly subscribeTimeout: number;
 }
 
 /** The bus: checks what it is given, and hands it to the part that does it. */
@@ -64,11 +64,7 @@ export class MessageBus implements Bus {
   readonly #requester: Requester;
   readonly #asking: Asking;
   readonly #closeTimeout: number;
-  readonly #consumers = new Set<Consumer>();
-  readonly #pullers = new Map<string, Puller>();
-  readonly #streams = new Set<() => void>();
-  /** Unsubscribed ones whose handlers still run. */
-  readonly #leaving = new Set<Promise<void>>();
+  readonly #consumers: Consumers;
   #state: 'open' | 'draining' | 'closed' = 'open';
   #closing: Promise<void> | undefined;
   #admin: Admin | undefined;
@@ -85,6 +81,11 @@ export class MessageBus implements Bus {
     this.#connection = setup.connection;
     this.#sender = setup.sender;
     this.#closeTimeout = setup.closeTimeout;
+    this.#consumers = new Consumers(
+      this.#core,
+      { open: setup.subscribeTimeout, close: setup.closeTimeout },
+      () => this.#usable(),
+    );
     this.#requester = new Requester(this.#core);
     this.#asking = {
       core: this.#core,
@@ -175,58 +176,16 @@ export class MessageBus implements Bus {
     checkArgument('the handler', handler, callable);
     checkOptions('subscribe option', options, SUBSCRIBE_SPEC);
     const plan = makePlan(pattern, handler, options, this.#core, this.#sender.middleware);
-    return this.#consume(plan, options.signal);
-  }
-
-  async #consume(plan: ConsumerPlan, signal?: AbortSignal): Promise<Subscription> {
-    await this.#usable();
-    if (signal?.aborted)
-      throw new ClosedError(`the signal for subscribing to "${plan.pattern}" has fired already`);
-    const consumer = new Consumer(plan, this.#core);
-    this.#consumers.add(consumer);
-    try {
-      await consumer.open();
-    } catch (error) {
-      this.#consumers.delete(consumer);
-      throw asBusError(error, { topic: plan.pattern, broker: this.broker });
-    }
-    const unsubscribe = (): Promise<void> => {
-      signal?.removeEventListener('abort', aborted);
-      return this.#leave(consumer);
-    };
-    const aborted = (): void => void unsubscribe().catch(() => {});
-    signal?.addEventListener('abort', aborted, { once: true });
-    if (consumer.closed)
-      throw new ClosedError('the bus was closed while it was subscribing', { topic: plan.pattern });
-    return toSubscription(consumer, unsubscribe);
-  }
-
-  async #leave(consumer: Consumer): Promise<void> {
-    const left = consumer.close(this.#closeTimeout).finally(() => {
-      this.#consumers.delete(consumer);
-      this.#leaving.delete(left);
-    });
-    this.#leaving.add(left);
-    left.catch(() => {});
-    await (consumer.running > 0 ? consumer.stopped() : left);
+    return this.#consumers.subscribe(plan, options.signal);
   }
 
   stream<T>(pattern: string, options: Omit<SubscribeOptions, 'ack' | 'concurrency'> = {}): MessageStream<T> {
     assertPattern(pattern);
     checkOptions('stream option', options, STREAM_SPEC);
-    const { stream, end } = openStream<T>(async (handle) => {
-      const subscription = await this.subscribe(pattern, handle, { ...options, concurrency: 1 });
-      this.#streams.add(end);
-      options.signal?.addEventListener('abort', end, { once: true });
-      return {
-        unsubscribe: () => {
-          this.#streams.delete(end);
-          options.signal?.removeEventListener('abort', end);
-          return subscription.unsubscribe();
-        },
-      };
-    });
-    return stream;
+    return this.#consumers.stream<T>(
+      (handle) => this.subscribe(pattern, handle, { ...options, concurrency: 1 }),
+      options.signal,
+    );
   }
 
   async receive(pattern: string, options: ReceiveOptions): Promise<Message[]> {
@@ -234,20 +193,14 @@ export class MessageBus implements Bus {
     checkReceive(options);
     await this.#usable();
     const { group, max = 1, timeout = 5_000, signal, ...rest } = options;
-    const prefetch = capacity(max);
-    const key = JSON.stringify([pattern, group, prefetch]);
-    let puller = this.#pullers.get(key);
-    if (puller === undefined) {
-      const made: Puller = new Puller(this.#core.clock, (handle) => {
-        const given = { ...rest, group, prefetch, concurrency: prefetch, ack: 'manual' } as const;
-        return this.#consume({
-          ...makePlan(pattern, handle as never, given, this.#core, this.#sender.middleware),
-          mayRun: made.mayRun,
-        });
-      });
-      puller = made;
-      this.#pullers.set(key, puller);
-    }
+    // Calls with other policies are other members of the group.
+    const key = JSON.stringify([pattern, group, rest], (_, value) =>
+      typeof value === 'function' ? String(value) : value,
+    );
+    const puller = this.#consumers.puller(key, max, (prefetch, handle) => {
+      const given = { ...rest, group, prefetch, concurrency: prefetch, ack: 'manual' } as const;
+      return makePlan(pattern, handle as never, given, this.#core, this.#sender.middleware);
+    });
     return puller.receive(max, timeout, signal);
   }
 
@@ -290,7 +243,7 @@ export class MessageBus implements Bus {
     const plan = responderPlan(pattern, handler, options, this.#core, this.#sender.middleware, (...reply) =>
       this.#sender.reply(...reply),
     );
-    return this.#consume(plan, options.signal);
+    return this.#consumers.subscribe(plan, options.signal);
   }
 
   async #checkRequest(topics: readonly string[], check: () => void): Promise<void> {
@@ -325,13 +278,10 @@ export class MessageBus implements Bus {
   }
 
   stats(): BusStats {
-    const consumers = [...this.#consumers];
     return {
       ...this.#core.stats,
+      ...this.#consumers.totals(),
       unconfirmed: this.#core.publisher.unconfirmed,
-      running: consumers.reduce((sum, consumer) => sum + consumer.running, 0),
-      waiting: consumers.reduce((sum, consumer) => sum + consumer.waiting, 0),
-      subscriptions: consumers.length,
     };
   }
 
@@ -366,10 +316,7 @@ export class MessageBus implements Bus {
   async #close(timeout: number): Promise<void> {
     this.#state = 'draining';
     const { broker, events, publisher } = this.#core;
-    const consumers = [...this.#consumers].map((consumer) => consumer.close(timeout));
-    for (const end of this.#streams) end();
-    for (const puller of this.#pullers.values()) puller.close();
-    const left = await Promise.allSettled([...consumers, ...this.#leaving]);
+    await this.#consumers.close(timeout);
     await atMost(this.#core.clock, this.#sender.settled(), timeout);
     await publisher.drained();
     this.#state = 'closed';
@@ -378,11 +325,6 @@ export class MessageBus implements Bus {
     this.#sender.stop();
     publisher.stop();
     events.emit('closed', { broker: broker.name });
-    for (const result of left) {
-      if (result.status === 'rejected') {
-        this.#core.logger.warn({ err: result.reason }, 'a subscription did not close in good order');
-      }
-    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -128,6 +128,7 @@ export async function createBus(options: BusOptions = {}): Promise<Bus> {
     sender: new Sender(core, connection, defaults, options.middleware ?? [], tokens),
     requestTimeout: options.requestTimeout ?? DEFAULTS.requestTimeout,
     closeTimeout: options.closeTimeout ?? DEFAULTS.closeTimeout,
+    subscribeTimeout: options.publishTimeout ?? DEFAULTS.publishTimeout,
   });
 }
 

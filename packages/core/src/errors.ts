@@ -106,7 +106,7 @@ export class RemoteError extends BusError {
   /** `code` of the error that the responder threw, where it had one. */
   readonly remoteCode: string | undefined;
   constructor(message: string, remote: { name: string; code?: string | undefined }, context?: ErrorContext) {
-    super(message, 'REMOTE', false, context);
+    super(message, 'REMOTE', true, context);
     this.remoteName = remote.name;
     this.remoteCode = remote.code;
   }

@@ -35,8 +35,8 @@ export const mutations: readonly Mutation[] = [
   },
   {
     guarantee: '4: subscribe resolves when the subscription is in place',
-    file: 'bus.ts',
-    find: 'await consumer.open();',
+    file: 'subscribe/consumers.ts',
+    find: 'await within(this.#core.clock, this.#times.open, consumer.open(), pattern);',
     replace: 'setTimeout(() => void consumer.open(), 50);',
     cases: 'basics/',
   },
@@ -149,7 +149,7 @@ export const mutations: readonly Mutation[] = [
   {
     guarantee: '17: requests have a deadline',
     file: 'request/requester.ts',
-    find: 'timer: this.#core.clock.setTimeout(expired, timeout),',
+    find: 'timer: this.#core.clock.setTimeout(expired, deadline - this.#core.clock.now()),',
     replace: 'timer: undefined,',
     cases: 'requests/',
   },

@@ -55,7 +55,7 @@ export interface BusOptions<Rules extends TopicRules = TopicRules> {
   readonly logger?: Logger | false | undefined;
   /** Who publishes: CloudEvents `source`, and the name in the server's client list. Default `ambus`. */
   readonly source?: string | undefined;
-  /** Milliseconds that a publish may take, waiting for the connection included. Default 10,000. */
+  /** Milliseconds that a publish, or a subscribe, may take, waiting for the connection included. Default 10,000. */
   readonly publishTimeout?: number | undefined;
   /** Milliseconds that a request waits for its answer. Default 5,000. */
   readonly requestTimeout?: number | undefined;

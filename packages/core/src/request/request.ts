@@ -11,7 +11,7 @@ import {
 } from '../errors.ts';
 import type { PublishOptions } from '../publish/options.ts';
 import type { RequestOptions, ScatterOptions } from './options.ts';
-import type { Expectation, Reply, Requester } from './requester.ts';
+import type { Expectation, Reply, Requester, Waiting } from './requester.ts';
 
 /** Sends a request's message. */
 export type SendRequest = (
@@ -29,11 +29,7 @@ export interface Asking {
   readonly defaultTimeout: number;
 }
 
-interface Prepared {
-  readonly topic: string;
-  readonly id: string;
-  readonly timeout: number;
-  readonly signal: AbortSignal | undefined;
+interface Prepared extends Waiting {
   readonly replyTo: string;
   readonly options: PublishOptions;
 }
@@ -43,24 +39,23 @@ async function prepare(asking: Asking, topic: string, options: RequestOptions): 
   if (signal?.aborted) {
     throw new AbortError(`the request on "${topic}" was aborted`, { topic, cause: signal.reason });
   }
+  const deadline = asking.core.clock.now() + timeout;
   const replyTo = await asking.requester.address(topic, timeout, signal);
   const id = options.id ?? uuidv7(asking.core.clock.now());
-  return { topic, id, timeout, signal, replyTo, options: { ...rest, id } };
+  return { topic, id, timeout, deadline, signal, replyTo, options: { ...rest, id } };
 }
 
 /** Sends a request and passes on what comes back, until the returned function is called. */
 function ask(asking: Asking, prepared: Prepared, data: unknown, expectation: Expectation): () => void {
   const { core, requester } = asking;
-  const { topic, id, timeout, signal, replyTo, options } = prepared;
-  requester.expect(id, topic, timeout, signal, expectation);
+  const { topic, id, deadline, replyTo, options } = prepared;
+  requester.expect(prepared, expectation);
   core.stats.requests++;
   const stop = (): void => requester.forget(id);
-  asking
-    .send(topic, data, options, { replyTo, expiresAt: core.clock.now() + timeout })
-    .catch((error: unknown) => {
-      stop();
-      expectation.failed(asBusError(error, { topic, broker: core.broker.name }), undefined);
-    });
+  asking.send(topic, data, options, { replyTo, expiresAt: deadline }).catch((error: unknown) => {
+    stop();
+    expectation.failed(asBusError(error, { topic, broker: core.broker.name }), undefined);
+  });
   return stop;
 }
 

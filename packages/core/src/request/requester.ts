@@ -31,6 +31,17 @@ export interface Expectation {
   failed(error: BusError, responder: string | undefined): void;
 }
 
+/** A request that waits. */
+export interface Waiting {
+  readonly id: string;
+  readonly topic: string;
+  /** Milliseconds that it may take. */
+  readonly timeout: number;
+  /** When they are over; milliseconds since the epoch. The opening of the inbox counts. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+}
+
 interface Pending extends Expectation {
   readonly topic: string;
   readonly timer: Timer;
@@ -100,14 +111,8 @@ export class Requester {
     return new AbortError(`the request on "${topic}" was aborted`, { topic, cause: signal?.reason });
   }
 
-  /** Waits for answers to request `id` until `timeout` milliseconds have passed, or `forget` is called. */
-  expect(
-    id: string,
-    topic: string,
-    timeout: number,
-    signal: AbortSignal | undefined,
-    expectation: Expectation,
-  ): void {
+  /** Waits for answers until the request's deadline, or until `forget` is called. */
+  expect({ id, topic, timeout, deadline, signal }: Waiting, expectation: Expectation): void {
     const expired = (): void => this.#end(id, this.#expired(topic, timeout));
     const aborted = (): void => this.#end(id, this.#aborted(topic, signal));
     if (this.#pending.has(id)) {
@@ -117,7 +122,7 @@ export class Requester {
     this.#pending.set(id, {
       ...expectation,
       topic,
-      timer: this.#core.clock.setTimeout(expired, timeout),
+      timer: this.#core.clock.setTimeout(expired, deadline - this.#core.clock.now()),
       stopListening: signal && (() => signal.removeEventListener('abort', aborted)),
       answered: new Set(),
     });

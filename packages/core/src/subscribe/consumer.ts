@@ -70,16 +70,14 @@ export class Consumer {
 
   /** Resolves when everything published from now on arrives. */
   async open(): Promise<void> {
-    try {
-      await Promise.all(
-        this.#flows.map(async ({ flow }) =>
-          flow.attach(await this.#core.broker.subscribe(flow.source, flow)),
-        ),
-      );
-    } catch (error) {
-      await this.close(0).catch(() => {});
-      throw error;
-    }
+    await Promise.all(
+      this.#flows.map(async ({ flow }) => {
+        const subscription = await this.#core.broker.subscribe(flow.source, flow);
+        // Given up meanwhile: nobody would ever close it.
+        if (this.closed) await subscription.close();
+        else flow.attach(subscription);
+      }),
+    );
   }
 
   #newFlow(channel: ConsumerPlan['channels'][number]): { flow: Flow; settler: Settler } {

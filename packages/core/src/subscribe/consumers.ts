@@ -1,0 +1,166 @@
+import { atMost, type Clock } from '../clock.ts';
+import type { Core } from '../core.ts';
+import { asBusError, ClosedError, TimeoutError } from '../errors.ts';
+import { Consumer } from './consumer.ts';
+import type { Message } from './message.ts';
+import type { ConsumerPlan } from './plan.ts';
+import { capacity, Puller } from './receive.ts';
+import { type MessageStream, openStream } from './stream.ts';
+import { type Subscription, toSubscription } from './subscription.ts';
+
+/** Milliseconds that subscriptions may take. */
+export interface ConsumerTimes {
+  /** To be in place, waiting for the connection included. */
+  readonly open: number;
+  /** For handlers to end, where nobody says. */
+  readonly close: number;
+}
+
+/** The subscriptions of a bus, however their messages are taken: pushed, streamed or pulled. */
+export class Consumers {
+  readonly #core: Core;
+  readonly #times: ConsumerTimes;
+  readonly #ready: () => Promise<void>;
+  /** Each with what stops listening to its caller's signal. */
+  readonly #open = new Map<Consumer, () => void>();
+  /** Unsubscribed ones whose handlers still run. */
+  readonly #leaving = new Set<Promise<void>>();
+  readonly #pullers = new Map<string, Puller>();
+  readonly #streams = new Set<() => void>();
+
+  /** @param ready - connects the bus where it is not, and rejects where it is closed */
+  constructor(core: Core, times: ConsumerTimes, ready: () => Promise<void>) {
+    this.#core = core;
+    this.#times = times;
+    this.#ready = ready;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  totals(): { running: number; waiting: number; subscriptions: number } {
+    const totals = { running: 0, waiting: 0, subscriptions: this.#open.size };
+    for (const consumer of this.#open.keys()) {
+      totals.running += consumer.running;
+      totals.waiting += consumer.waiting;
+    }
+    return totals;
+  }
+
+  /** Resolves when everything published from now on arrives. */
+  async subscribe(plan: ConsumerPlan, signal: AbortSignal | undefined): Promise<Subscription> {
+    await this.#ready();
+    const { pattern } = plan;
+    if (signal?.aborted) {
+      throw new ClosedError(`the signal for subscribing to "${pattern}" has fired already`, {
+        topic: pattern,
+      });
+    }
+    const consumer = new Consumer(plan, this.#core);
+    const unsubscribe = (): Promise<void> => this.#leave(consumer);
+    const aborted = (): void => void unsubscribe().catch(() => {});
+    this.#open.set(consumer, () => signal?.removeEventListener('abort', aborted));
+    try {
+      await within(this.#core.clock, this.#times.open, consumer.open(), pattern);
+    } catch (error) {
+      this.#forget(consumer);
+      consumer.close(0).catch(() => {});
+      throw asBusError(error, { topic: pattern, broker: this.#core.broker.name });
+    }
+    signal?.addEventListener('abort', aborted, { once: true });
+    if (consumer.closed) {
+      throw new ClosedError('the bus was closed while it was subscribing', { topic: pattern });
+    }
+    return toSubscription(consumer, unsubscribe);
+  }
+
+  #forget(consumer: Consumer): void {
+    this.#open.get(consumer)?.();
+    this.#open.delete(consumer);
+  }
+
+  async #leave(consumer: Consumer): Promise<void> {
+    this.#open.get(consumer)?.();
+    const left = consumer.close(this.#times.close).finally(() => {
+      this.#forget(consumer);
+      this.#leaving.delete(left);
+    });
+    this.#leaving.add(left);
+    left.catch(() => {});
+    await (consumer.running > 0 ? consumer.stopped() : left);
+  }
+
+  /** @param subscribe - called with the stream's handler when its first message is asked for */
+  stream<T>(
+    subscribe: (handle: (message: Message<T>) => Promise<void>) => Promise<Subscription>,
+    signal: AbortSignal | undefined,
+  ): MessageStream<T> {
+    const { stream, end } = openStream<T>(async (handle) => {
+      const subscription = await subscribe(handle);
+      this.#streams.add(end);
+      signal?.addEventListener('abort', end, { once: true });
+      return {
+        unsubscribe: () => {
+          this.#streams.delete(end);
+          signal?.removeEventListener('abort', end);
+          return subscription.unsubscribe();
+        },
+      };
+    });
+    return stream;
+  }
+
+  /**
+   * The puller for calls that are alike.
+   *
+   * @param key - tells calls apart that cannot share one
+   * @param plan - made with the first call
+   */
+  puller(
+    key: string,
+    max: number,
+    plan: (prefetch: number, handle: (message: Message) => void) => ConsumerPlan,
+  ): Puller {
+    const prefetch = capacity(max);
+    const id = `${prefetch} ${key}`;
+    let puller = this.#pullers.get(id);
+    if (puller === undefined) {
+      const made: Puller = new Puller(this.#core.clock, (handle) =>
+        this.subscribe({ ...plan(prefetch, handle), mayRun: made.mayRun }, undefined),
+      );
+      puller = made;
+      this.#pullers.set(id, made);
+    }
+    return puller;
+  }
+
+  /** Closes all, those that are leaving already included. */
+  async close(timeout: number): Promise<void> {
+    const consumers = [...this.#open.keys()].map((consumer) => consumer.close(timeout));
+    for (const end of this.#streams) end();
+    for (const puller of this.#pullers.values()) puller.close();
+    const left = await Promise.allSettled([...consumers, ...this.#leaving]);
+    for (const consumer of this.#open.keys()) this.#forget(consumer);
+    for (const result of left) {
+      if (result.status === 'rejected') {
+        this.#core.logger.warn({ err: result.reason }, 'a subscription did not close in good order');
+      }
+    }
+  }
+}
+
+/** What is not in place by then is given up: its caller must not wait for a connection that may never come back. */
+async function within(clock: Clock, timeout: number, opening: Promise<void>, pattern: string): Promise<void> {
+  let isOpen = false;
+  opening.catch(() => {});
+  const opened = opening.then(() => {
+    isOpen = true;
+  });
+  await atMost(clock, opened, timeout);
+  if (!isOpen) {
+    throw new TimeoutError(`the subscription to "${pattern}" was not in place within ${timeout} ms`, {
+      topic: pattern,
+    });
+  }
+}
