@@ -67,7 +67,8 @@ if (import.meta.main) {
       .sort()
       .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as ConformanceResults);
     if (all.length === 0) throw new Error(`no results: ${run.output}`);
-    writeFileSync(PAGE, `${matrix(all)}`);
+    writeFileSync(PAGE, matrix(all));
+    await tool('@biomejs/biome', 'biome', ['check', '--write', PAGE]);
     for (const { broker, results } of all) {
       const failed = results.filter((one) => one.outcome === 'failed');
       console.log(`${broker}: ${results.length - failed.length} of ${results.length}`);

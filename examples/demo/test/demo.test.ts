@@ -121,7 +121,7 @@ it.each([
   [['one', 'two'], 2, /^one directory at a time, not also "two"; .*\n$/],
   [['/does/not/exist'], 1, /^there is no directory .*exist\n$/],
   [['--broker', 'pigeon'], 1, /^bus option "broker" must be "memory" or .*, not "pigeon"\n$/],
-  [['--url', 'memory:/x'], 1, /^memory: option "url" is .*\n$/],
+  [['--url', 'memory:/x'], 1, /^memory option "url" must be .*\n$/],
 ])('says in one line what is wrong with %j', async (args, expected, message) => {
   const { code, out, err } = await run(args);
   expect(err).toMatch(message);

@@ -7,9 +7,16 @@ import type { ConformanceSetup } from './setup.ts';
  * Registers the suite with Vitest: one concurrent test a case. A case that needs control over a server which the setup
  * does not have is skipped by name, never silently passed.
  *
+ * `AMB_BROKERS=redis,nats` narrows a run to these brokers on purpose; the others' cases are then skipped.
+ *
  * With `AMBUS_CONFORMANCE_RESULTS` set to a folder, results are written there as `<broker>.json`.
  */
 export async function describeConformance(setup: ConformanceSetup): Promise<void> {
+  const wanted = process.env.AMB_BROKERS;
+  if (wanted && !wanted.split(',').includes(setup.broker)) {
+    describe.skip(`conformance: ${setup.broker} (not in AMB_BROKERS)`, () => it('is left out', () => {}));
+    return;
+  }
   const cases = await prepare(setup);
   const results: CaseResult[] = [];
   describe(`conformance: ${setup.broker}`, () => {

@@ -157,7 +157,10 @@ export interface Delivery {
   readonly native: unknown;
 }
 
-/** Core's end of a subscription. Its methods never throw and return at once. */
+/**
+ * Core's end of a subscription. Its methods never throw and return at once. They are not called from inside a call of
+ * core to the broker: a `deliver` within an `ack` or a `release` would run in circles.
+ */
 export interface Sink {
   /**
    * New deliveries, oldest first; within a key in publish order. Of one key and group only one member has deliveries at
@@ -186,7 +189,10 @@ export interface BrokerSubscription {
    * later record of the key reaches the sink before this one does, also none that was on its way.
    */
   nack(delivery: Delivery, delay: number): Promise<readonly Delivery[]>;
-  /** Gives records back untouched, in their old place, at once and uncounted. Only with a group on a durable topic. */
+  /**
+   * Gives records back untouched, in their old place, at once and uncounted. Only with a group on a durable topic. May
+   * come while `pause` is under way, and takes none of them back to this member then.
+   */
   release(deliveries: readonly Delivery[]): Promise<void>;
   /** Stops fetching. Resolves when no further `deliver` will come. */
   pause(): Promise<void>;

@@ -88,7 +88,8 @@ async function carryOut(bus: Bus, command: Command): Promise<unknown> {
   }
 }
 
-async function main(options: BusOptions): Promise<void> {
+/** Serves the parent process over its channel, with a bus of these options. */
+export async function serve(options: BusOptions): Promise<void> {
   const bus = await createBus({ ...options, logger: false });
   await bus.connect();
   process.on('message', (message) => {
@@ -106,7 +107,11 @@ async function main(options: BusOptions): Promise<void> {
   tell({ is: 'ready' });
 }
 
-main(JSON.parse(process.argv[2] ?? '{}') as BusOptions).catch((error: unknown) => {
-  console.error(error);
-  process.exit(1);
-});
+// Only as a process of its own: importing this file does nothing.
+const [, , options] = process.argv;
+if (process.send !== undefined && options?.startsWith('{')) {
+  serve(JSON.parse(options) as BusOptions).catch((error: unknown) => {
+    console.error(error);
+    process.exit(1);
+  });
+}

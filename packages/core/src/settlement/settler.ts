@@ -113,7 +113,7 @@ export class Settler implements MessageOwner {
     if (message.settlement !== undefined) {
       if (message.settlement === kind) return message.settled;
       throw new ValidationError(
-        `message ${message.id} is settled already (${message.settlement}), it cannot be ${kind}ed`,
+        `message ${message.id} is settled already (${message.settlement}), it can have no other settlement (${kind})`,
         {
           topic: message.topic,
         },

@@ -217,8 +217,10 @@ export class Consumer {
 
   async #pause(reason: PauseReason): Promise<void> {
     this.#paused.add(reason);
+    // In this order: what is given back must not come again right here.
+    const paused = Promise.all(this.#flows.map(({ flow }) => flow.pause()));
     this.#giveBack();
-    await Promise.all(this.#flows.map(({ flow }) => flow.pause()));
+    await paused;
     if (this.#paused.has(reason)) this.#giveBack();
   }
 

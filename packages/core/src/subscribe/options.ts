@@ -72,7 +72,10 @@ export interface SubscribeOptions<T = unknown> {
    * was. Default `new`.
    */
   readonly from?: StartPosition | undefined;
-  /** `at-most-once`: acked before the handler runs, never retried. Default `at-least-once`. */
+  /**
+   * `at-most-once`: acked before the handler runs, never retried. `exactly-once`: only checks that the broker drops
+   * duplicates (`capabilities.deduplication`); which ones is the publisher's to say. Default `at-least-once`.
+   */
   readonly delivery?: DeliveryMode | undefined;
   /** Unsubscribes when it fires. */
   readonly signal?: AbortSignal | undefined;

@@ -1,4 +1,5 @@
-import { CircuitBreaker, type CircuitBreakerOptions } from '../breaker/circuit-breaker.ts';
+import type { CircuitBreaker } from '../breaker/circuit-breaker.ts';
+import { subscriptionBreaker } from '../breaker/subscription-breaker.ts';
 import type { Core } from '../core.ts';
 import { TimeoutError } from '../errors.ts';
 import type { Settler } from '../settlement/settler.ts';
@@ -24,7 +25,6 @@ export class Runner {
   readonly scheduler: Scheduler;
   readonly #plan: ConsumerPlan;
   readonly #core: Core;
-  readonly #hooks: RunnerHooks;
   readonly #breaker: CircuitBreaker | undefined;
   #handling = 0;
   #idle: PromiseWithResolvers<void> | undefined;
@@ -32,9 +32,12 @@ export class Runner {
   constructor(plan: ConsumerPlan, core: Core, hooks: RunnerHooks) {
     this.#plan = plan;
     this.#core = core;
-    this.#hooks = hooks;
     this.deadlines = new Deadlines(core.clock, plan.handlerTimeout, (message) => this.#timedOut(message));
-    this.#breaker = plan.circuitBreaker && this.#newBreaker(plan.circuitBreaker);
+    this.#breaker = subscriptionBreaker(plan, core, {
+      opened: () => hooks.breakerOpened(),
+      halfOpened: () => hooks.breakerHalfOpened(),
+      closed: () => this.scheduler.pump(),
+    });
     const admit = (): boolean => hooks.mayRun() && (this.#breaker?.admit() ?? true);
     const { batch, concurrency } = plan;
     this.scheduler =
@@ -322,27 +325,6 @@ export class Runner {
     // From here on its own settlements are late.
     message.isLost = true;
     if (wasHandling && (message.batch === undefined || --message.batch.watched === 0)) this.#slotFreed();
-  }
-
-  #newBreaker(options: CircuitBreakerOptions): CircuitBreaker {
-    const { pattern, group } = this.#plan;
-    const event = { topic: pattern, group, side: 'subscribe' } as const;
-    return new CircuitBreaker(options, this.#core.clock, {
-      opened: (error) => {
-        this.#core.logger.warn({ pattern, group, err: error }, 'circuit breaker opened, consumption paused');
-        this.#core.events.emit('circuit_breaker.opened', { ...event, error });
-        this.#hooks.breakerOpened();
-      },
-      halfOpened: () => {
-        this.#core.events.emit('circuit_breaker.half_opened', event);
-        this.#hooks.breakerHalfOpened();
-      },
-      closed: () => {
-        this.#core.logger.info({ pattern, group }, 'circuit breaker closed, consumption goes on');
-        this.#core.events.emit('circuit_breaker.closed', event);
-        this.scheduler.pump();
-      },
-    });
   }
 }
 
