@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { type Bus, createBus, json, PatternIndex, type SubscribeOptions } from '@ambus/core';
+import { type Bus, createBus, json, PatternIndex, type SubscribeOptions, type TopicRules } from '@ambus/core';
 import { MemoryHub, memory } from '@ambus/memory';
 import { measure, type Program, table } from './rounds.ts';
 
@@ -72,16 +72,15 @@ interface Shape {
   readonly name: string;
   readonly subscribers?: number;
   readonly options?: SubscribeOptions;
-  readonly ephemeral?: boolean;
+  readonly topics?: TopicRules;
 }
 
 /** Publishes `count` messages, a window at a time, until every subscriber has handled and acked them all. */
 function throughput(shape: Shape, payload: object, count: number): Program {
-  const { name, subscribers = 1, options = {}, ephemeral = false } = shape;
+  const { name, subscribers = 1, options = {}, topics = {} } = shape;
   return {
     name,
     async run() {
-      const topics = ephemeral ? { '#': { durability: 'ephemeral' } as const } : {};
       await using bus: Bus = await createBus({ broker: memory({ hub: new MemoryHub() }), topics });
       let handled = 0;
       for (let i = 0; i < subscribers; i++) {
@@ -170,7 +169,20 @@ export async function benchMemory(rounds: number, scale: number): Promise<string
           count,
         ),
         throughput(
-          { name: 'publish → handler → ack, group, ephemeral', options: { group: 'bench' }, ephemeral: true },
+          {
+            name: 'the same, 1,000 messages retained instead of 10,000',
+            options: { group: 'bench' },
+            topics: { '#': { retention: { maxMessages: 1_000 } } },
+          },
+          payload,
+          count,
+        ),
+        throughput(
+          {
+            name: 'the same, ephemeral',
+            options: { group: 'bench' },
+            topics: { '#': { durability: 'ephemeral' } },
+          },
           payload,
           count,
         ),
