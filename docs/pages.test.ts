@@ -144,3 +144,14 @@ it('keeps pages short', () => {
   const long = all.filter((page) => page !== 'conformance.md' && read(page).split('\n').length > 150);
   expect(long).toEqual([]);
 });
+
+it('names files that are there where it says where each guarantee lives', () => {
+  const named = [...read('internals.md').matchAll(/`([a-z-]+\/)?([a-z-]+\.ts)`/g)].map(
+    ([, folder = '', file]) => folder + file,
+  );
+  const missing = named.filter(
+    (file) => !existsSync(join(import.meta.dirname, '../packages/core/src', file)),
+  );
+  expect(named.length).toBeGreaterThan(20);
+  expect(missing).toEqual([]);
+});

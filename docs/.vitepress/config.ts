@@ -69,6 +69,7 @@ const config: UserConfig<DefaultTheme.Config> = defineConfig({
           { text: 'Memory', link: '/brokers/memory' },
           { text: 'Writing a broker', link: '/brokers/writing' },
           { text: 'Wire format', link: '/wire-format' },
+          { text: 'Where each guarantee lives', link: '/internals' },
           ...(hasConformance ? [{ text: 'Conformance', link: '/conformance' }] : []),
         ],
       },
