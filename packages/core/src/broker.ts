@@ -164,7 +164,8 @@ export interface Delivery {
 export interface Sink {
   /**
    * New deliveries, oldest first; within a key in publish order. Of one key and group only one member has deliveries at
-   * a time (where `capabilities.keyOrder`). A higher priority comes first where `capabilities.priority`.
+   * a time (where `capabilities.keyOrder`), and of one key no more than a quarter of the prefetch (at least 1): a key whose
+   * handlers are slow must leave room for the others. A higher priority comes first where `capabilities.priority`.
    */
   deliver(deliveries: readonly Delivery[]): void;
   /** These leases are gone: somebody else may have the records already. */

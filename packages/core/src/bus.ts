@@ -86,7 +86,7 @@ export class MessageBus implements Bus {
       { open: setup.subscribeTimeout, close: setup.closeTimeout },
       () => this.#usable(),
     );
-    this.#requester = new Requester(this.#core);
+    this.#requester = new Requester(this.#core, () => this.#sender.middleware);
     this.#asking = {
       core: this.#core,
       requester: this.#requester,
@@ -182,10 +182,11 @@ export class MessageBus implements Bus {
   stream<T>(pattern: string, options: Omit<SubscribeOptions, 'ack' | 'concurrency'> = {}): MessageStream<T> {
     assertPattern(pattern);
     checkOptions('stream option', options, STREAM_SPEC);
-    return this.#consumers.stream<T>(
-      (handle) => this.subscribe(pattern, handle, { ...options, concurrency: 1 }),
-      options.signal,
-    );
+    return this.#consumers.stream<T>((handle, onFailed) => {
+      const given = { ...options, concurrency: 1 };
+      const plan = makePlan(pattern, handle, given, this.#core, this.#sender.middleware);
+      return this.#consumers.subscribe({ ...plan, onFailed }, options.signal);
+    }, options.signal);
   }
 
   async receive(pattern: string, options: ReceiveOptions): Promise<Message[]> {

@@ -105,7 +105,7 @@ export class Memory implements MemoryBroker {
 
   async cancel(topic: string, id: string): Promise<boolean> {
     const connection = this.#connected();
-    return connection.request(() => connection.space.schedule.drop(topic, id) > 0);
+    return connection.request(() => connection.space.cancel(topic, id));
   }
 
   native(): MemoryHub {

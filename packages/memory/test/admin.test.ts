@@ -92,7 +92,7 @@ describe('purge', () => {
     const hub = new MemoryHub({ clock });
     const bus = await connect(hub, { retention: { maxMessages: 2 } });
     const { admin } = bus.broker;
-    const probe = await bus.subscribe('#', { group: 'g', prefetch: 2, order: 'block' });
+    const probe = await bus.subscribe('#', { group: 'g', prefetch: 8, order: 'block' });
     await bus.publish(series('t', 6, { key: 'k' }));
     await bus.publish([record('u', { id: 'u' }), record('t', { id: 'd', deliverAt: clock.now() + 50 })]);
     await probe.nack('a0', 100);

@@ -48,7 +48,7 @@ describe('a lease', () => {
     const { clock, hub, a, b } = await setUp(10_000);
     await a.subscribe('t', { group: 'g', prefetch: 1 });
     await a.publish(series('t', 3, { key: 'k' }));
-    const other = await b.subscribe('t', { group: 'g' });
+    const other = await b.subscribe('t', { group: 'g', prefetch: 12 });
     hub.crash('a');
     await clock.advance(9_999);
     expect(other.ids).toEqual([]);

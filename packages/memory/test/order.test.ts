@@ -22,8 +22,8 @@ describe('records of one key', () => {
   it('go to one member while any is unsettled, then to any', async () => {
     const bus = await connect(new MemoryHub());
     const [a, b] = [
-      await bus.subscribe('t', { group: 'g', prefetch: 2 }),
-      await bus.subscribe('t', { group: 'g', prefetch: 2 }),
+      await bus.subscribe('t', { group: 'g', prefetch: 8 }),
+      await bus.subscribe('t', { group: 'g', prefetch: 8 }),
     ];
     await bus.publish(series('t', 5, { key: 'k' }));
     expect([a.ids, b.ids]).toEqual([['a0', 'a1'], []]);
@@ -33,7 +33,7 @@ describe('records of one key', () => {
     expect(a.ids).toEqual(['a0', 'a1', 'a2']);
     await a.subscription.pause();
     await a.ack('a1', 'a2');
-    expect(b.ids).toEqual(['other', 'a3']);
+    expect(b.ids).toEqual(['other', 'a3', 'a4']);
   });
 
   it('do not hold up other keys when their member is full', async () => {
@@ -59,7 +59,7 @@ describe('records of one key', () => {
 
   it('go on to their member whenever it has room, whatever it settled', async () => {
     const bus = await connect(new MemoryHub());
-    const a = await bus.subscribe('t', { group: 'g', prefetch: 3 });
+    const a = await bus.subscribe('t', { group: 'g', prefetch: 12 });
     await bus.publish([
       record('t', { id: 'k', key: 'k' }),
       record('t', { id: 'x' }),
@@ -67,12 +67,22 @@ describe('records of one key', () => {
     ]);
     const b = await bus.subscribe('t', { group: 'g' });
     await bus.publish(series('t', 3, { key: 'k' }, 'later'));
-    expect([a.ids, b.ids]).toEqual([['k', 'x', 'y'], []]);
+    expect([a.ids, b.ids]).toEqual([['k', 'x', 'y', 'later0', 'later1'], []]);
     await a.ack('x');
     await a.ack('y');
     expect(a.ids).toEqual(['k', 'x', 'y', 'later0', 'later1']);
     await a.ack('k');
     expect([a.ids, b.ids]).toEqual([['k', 'x', 'y', 'later0', 'later1', 'later2'], []]);
+  });
+
+  it('never take more than a quarter of the window, so that a slow key leaves room', async () => {
+    const bus = await connect(new MemoryHub());
+    const a = await bus.subscribe('t', { group: 'g', prefetch: 8 });
+    await bus.publish(series('t', 20, { key: 'slow' }));
+    await bus.publish([record('t', { id: 'x' }), record('t', { id: 'y', key: 'y' })]);
+    expect(a.ids).toEqual(['a0', 'a1', 'x', 'y']);
+    await a.ack('a0');
+    expect(a.ids.at(-1)).toBe('a2');
   });
 
   it('go on from a paused owner to whoever is there once it has settled', async () => {
@@ -146,7 +156,7 @@ describe('records of one key', () => {
 });
 
 describe('order block', () => {
-  const block = { group: 'g', prefetch: 3, order: 'block' } as const;
+  const block = { group: 'g', prefetch: 12, order: 'block' } as const;
 
   it('holds the key back from the nack to the ack, and nothing else', async () => {
     const clock = new ManualClock();

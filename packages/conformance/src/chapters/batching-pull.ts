@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ClosedError, type Message } from '@ambus/core';
+import { AbortError, BusError, ClosedError, type Message } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import { settled, standingGroup } from '../helpers/groups.ts';
 import { rejection } from '../helpers/rejection.ts';
@@ -236,6 +236,54 @@ const pulled: readonly Case[] = [
       const got = t.collector();
       await other.subscribe(topic, got.handle, { group });
       await t.until('it came again', () => got.data.length === 1);
+    },
+  },
+  {
+    id: 'batching/stream-closed-while-opening',
+    name: 'a stream whose bus closes, or whose signal fires, while it is being opened ends',
+    async run(t) {
+      const closing = await t.bus();
+      const first = closing.stream(t.topic()).next();
+      await closing.close();
+      assert.equal(await first.then(({ done }) => done, ClosedError.is), true);
+
+      const bus = await t.bus();
+      await bus.connect();
+      const controller = new AbortController();
+      const second = bus.stream(t.topic(), { signal: controller.signal }).next();
+      await Promise.resolve();
+      controller.abort();
+      assert.equal(await second.then(({ done }) => done, AbortError.is), true);
+    },
+  },
+  {
+    id: 'batching/pull-after-the-group-was-deleted',
+    name: 'a group that is deleted under a stream ends it with an error, and receive makes it anew',
+    needs: ['admin'],
+    async run(t) {
+      const bus = await t.bus();
+      const [topic, group] = [t.topic(), t.name()];
+      const stream = bus.stream(topic, { group });
+      const next = stream.next().then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      await t.until('the group is there', async () =>
+        (await bus.admin.listGroups()).some((one) => one.group === group),
+      );
+      await t.until('the stream is a member', () => bus.stats().subscriptions === 1);
+      await bus.admin.deleteGroup(topic, group);
+      assert.ok(BusError.is(await next));
+
+      const options = { group: t.name('pull'), timeout: 50 };
+      await bus.receive(topic, options);
+      await bus.admin.deleteGroup(topic, options.group);
+      await t.until('its end was noticed', () => bus.stats().subscriptions === 0);
+      await bus.receive(topic, options);
+      await bus.publish(topic, 'later');
+      const [message] = await bus.receive(topic, { ...options, timeout: 10_000 });
+      assert.equal(message?.data, 'later');
+      await message?.ack();
     },
   },
 ];

@@ -260,4 +260,58 @@ export const deadLettersReplay: readonly Case[] = chapter('dead-letters', [
       assert.deepEqual(group.data, ['x', 'next']);
     },
   },
+  {
+    id: 'dead-letters/replay-without-group',
+    name: 'a letter whose group is gone stays, and the error names the group; a wrong edit changes nothing',
+    needs: ['browse', 'admin'],
+    async run(t) {
+      const bus = await t.bus({ deadLetter: { topic: t.topic('dead') } });
+      const [topic, group] = [t.topic(), t.name()];
+      const subscription = await bus.subscribe(topic, () => Promise.reject(new Error('no')), {
+        group,
+        retry: false,
+      });
+      await bus.publish(topic, 'x');
+      const [letter] = await t.until('it lies there', async () => {
+        const { items } = await bus.deadLetters.list();
+        return items.length === 1 ? items : undefined;
+      });
+      for (const edit of [() => ({ datta: 1 }), () => null, async () => 5]) {
+        await assert.rejects(bus.deadLetters.replay(letter!.id, { edit: edit as never }), ValidationError.is);
+      }
+      await subscription.unsubscribe();
+      await bus.admin.deleteGroup(topic, group);
+      await assert.rejects(
+        bus.deadLetters.replay({}),
+        (error) => ValidationError.is(error) && error.message.includes(group),
+      );
+      assert.equal((await bus.deadLetters.list()).items.length, 1);
+    },
+  },
+  {
+    id: 'dead-letters/replay-at-once',
+    name: 'two replays at once replay each letter once',
+    needs: NEEDS,
+    async run(t) {
+      const bus = await t.bus({ deadLetter: { topic: t.topic('dead') } });
+      const topic = t.topic();
+      let failing = true;
+      const handled: unknown[] = [];
+      await bus.subscribe(
+        topic,
+        ({ data }) => {
+          if (failing) throw new Error('no');
+          handled.push(data);
+        },
+        { group: t.name(), retry: false },
+      );
+      await bus.publishMany(numbers(10).map((data) => ({ topic, data })));
+      await t.until('all lie there', async () => (await bus.deadLetters.list()).items.length === 10);
+      failing = false;
+      const counts = await Promise.all([bus.deadLetters.replay({}), bus.deadLetters.replay({})]);
+      await t.until('all were handled', () => handled.length >= 10);
+      assert.deepEqual(counts, [10, 0]);
+      assert.equal(handled.length, 10);
+    },
+  },
 ]);

@@ -236,6 +236,33 @@ const closing: readonly Case[] = [
       await settled(t, publisher, topic, group);
     },
   },
+  {
+    id: 'lifecycle/close-keeps-responders',
+    name: 'a handler that runs to its end can still ask a responder of its own bus',
+    needs: ['request'],
+    async run(t) {
+      const bus = await t.bus();
+      const [topic, question] = [t.topic(), t.topic('question')];
+      const released = Promise.withResolvers<void>();
+      let [answer, running] = [undefined as unknown, false];
+      await bus.respond(question, () => 'here');
+      await bus.subscribe(
+        topic,
+        async () => {
+          running = true;
+          await released.promise;
+          answer = (await bus.request(question, 1, { timeout: 10_000 })).data;
+        },
+        { group: t.name() },
+      );
+      await bus.publish(topic, 1);
+      await t.until('it runs', () => running);
+      const closed = bus.close({ timeout: 15_000 });
+      released.resolve();
+      await closed;
+      assert.equal(answer, 'here');
+    },
+  },
 ];
 
 /** The end of a bus. */

@@ -177,4 +177,32 @@ export const orderConcurrency: readonly Case[] = chapter('order', [
       assert.equal(overlaps, 0);
     },
   },
+  {
+    id: 'order/slow-key-backlog',
+    name: 'a slow key with more waiting than the window holds leaves room for the others',
+    needs: ['durable', 'keyOrder'],
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      const gate = Promise.withResolvers<void>();
+      t.cleanup(() => gate.resolve());
+      let [slow, fast] = [0, 0];
+      await bus.subscribe(
+        topic,
+        async ({ key }) => {
+          if (key !== 'slow') fast++;
+          else if (slow++ === 0) await gate.promise;
+        },
+        { group: t.name(), concurrency: 2, prefetch: 16 },
+      );
+      await bus.publishMany(numbers(60).map((data) => ({ topic, data, key: 'slow' })));
+      await t.until('the slow one is being handled', () => slow === 1);
+      await bus.publishMany(numbers(40).map((data) => ({ topic, data, key: `fast-${data % 5}` })));
+      await bus.publishMany(numbers(10).map((data) => ({ topic, data })));
+      await t.until('all others were handled', () => fast === 50);
+      assert.equal(slow, 1);
+      gate.resolve();
+      await t.until('then the slow ones', () => slow === 60);
+    },
+  },
 ]);

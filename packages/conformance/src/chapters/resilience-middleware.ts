@@ -258,4 +258,64 @@ export const resilienceMiddleware: readonly Case[] = chapter('resilience', [
       assert.deepEqual(kinds, ['request', 'reply', 'publish']);
     },
   },
+  {
+    id: 'resilience/middleware-both-ways',
+    name: 'a middleware that wraps payloads on the way out and unwraps them on the way in is not noticed, nor by an edited replay',
+    needs: ['request', 'browse'],
+    async run(t) {
+      const wrapping: Middleware = {
+        publish: (outgoing, next) => {
+          outgoing.data = { wrapped: outgoing.data };
+          return next();
+        },
+        consume: (message, next) => next(message.with({ data: message.data.wrapped })),
+        reply: (reply) => ({ ...reply, data: reply.data.wrapped }),
+      };
+      const bus = await t.bus({ middleware: [wrapping], deadLetter: { topic: t.topic('dead') } });
+      const [topic, question] = [t.topic(), t.topic('question')];
+      await bus.respond(question, ({ data }) => data + 1);
+      assert.equal((await bus.request(question, 1, { timeout: 10_000 })).data, 2);
+      assert.deepEqual(
+        (await bus.scatter(question, 5, { max: 1, timeout: 10_000 })).map(({ data }) => data),
+        [6],
+      );
+
+      const seen: unknown[] = [];
+      await bus.subscribe(
+        topic,
+        ({ data }) => {
+          seen.push(data);
+          if (data === 'bad') throw new ValidationError('bad');
+        },
+        { group: t.name() },
+      );
+      await bus.publish(topic, 'bad');
+      await t.until('it lies there', async () => (await bus.deadLetters.list()).items.length === 1);
+      await bus.deadLetters.replay({}, { edit: () => ({ data: 'good' }) });
+      await t.until('it came again', () => seen.length === 2);
+      assert.deepEqual(seen, ['bad', 'good']);
+    },
+  },
+  {
+    id: 'resilience/odd-failures',
+    name: 'a filter that answers with a promise, and an error that cannot be read, end in the dead letters',
+    needs: ['browse'],
+    async run(t) {
+      const bus = await t.bus({ retry: false, deadLetter: { topic: t.topic('dead') } });
+      const [filtered, thrown] = [t.topic('filtered'), t.topic('thrown')];
+      const unreadable = {
+        get message(): string {
+          throw new Error('no message');
+        },
+      };
+      const options = { group: t.name() };
+      const handled = t.collector();
+      await bus.subscribe(filtered, handled.handle, { ...options, filter: (async () => false) as never });
+      await bus.subscribe(thrown, () => Promise.reject(unreadable), options);
+      await bus.publish(filtered, 1);
+      await bus.publish(thrown, 1);
+      await t.until('both lie there', async () => (await bus.deadLetters.list()).items.length === 2);
+      assert.deepEqual(handled.data, []);
+    },
+  },
 ]);

@@ -85,11 +85,11 @@ const serializer: Check = (value) =>
     : 'a serializer (with contentType, serialize, deserialize)';
 
 const middleware: Check = (value) => {
-  const allowed = 'a middleware (with publish or consume)';
+  const allowed = 'a middleware (with publish, consume or reply)';
   if (typeof value !== 'object' || value === null) return allowed;
-  const { publish, consume } = value as Middleware;
+  const { publish, consume, reply } = value as Middleware;
   const isFunction = (hook: unknown): boolean => hook === undefined || typeof hook === 'function';
-  return (publish ?? consume) !== undefined && isFunction(publish) && isFunction(consume)
+  return (publish ?? consume ?? reply) !== undefined && [publish, consume, reply].every(isFunction)
     ? undefined
     : allowed;
 };

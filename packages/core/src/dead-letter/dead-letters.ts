@@ -3,12 +3,13 @@ import { checkArgument, checkOptions, date, integer, type Spec, text, without } 
 import type { Core } from '../core.ts';
 import type { BusRecord, Headers } from '../envelope/record.ts';
 import { UnsupportedError, ValidationError } from '../errors.ts';
+import { headers } from '../publish/options.ts';
 import { decode } from '../subscribe/decode.ts';
 import { IncomingMessage, type MessageOwner } from '../subscribe/message.ts';
 import { group } from '../subscribe/options.ts';
 import { rememberingMatcher } from '../topic/pattern.ts';
 import { patternProblem } from '../topic/topic.ts';
-import { type DeadLetterInfo, readInfo, toReplay } from './record.ts';
+import { consumerId, type DeadLetterInfo, readInfo, toReplay } from './record.ts';
 
 /** A message that failed for good. */
 // biome-ignore lint/suspicious/noExplicitAny: untyped as a message's data is
@@ -53,12 +54,16 @@ export interface ListOptions extends DeadLetterFilter {
   readonly cursor?: string | undefined;
 }
 
+/** What takes the place of a letter's own. */
+export interface Edited {
+  readonly data?: unknown;
+  readonly headers?: Headers | undefined;
+}
+
 /** What a replay changes. */
 export interface ReplayOptions {
   /** Returns what is to be replayed in a letter's place: what it leaves out stays as it was. */
-  readonly edit?:
-    | ((letter: DeadLetter) => { readonly data?: unknown; readonly headers?: Headers } | undefined)
-    | undefined;
+  readonly edit?: ((letter: DeadLetter) => Edited | undefined | Promise<Edited | undefined>) | undefined;
   /** Where letters named by id lie, if not in the bus's own dead-letter topic. */
   readonly deadLetterTopic?: string | undefined;
 }
@@ -89,15 +94,13 @@ const FILTER_SPEC: Spec<DeadLetterFilter> = {
 };
 const LIST_SPEC: Spec<ListOptions> = { ...FILTER_SPEC, limit: integer(1, 1_000), cursor: text(4_096) };
 const PLACE_SPEC: Spec<Pick<DeadLetterFilter, 'deadLetterTopic'>> = { deadLetterTopic: pattern };
+const EDITED_SPEC: Spec<Edited> = { data: () => undefined, headers };
 const REPLAY_SPEC: Spec<ReplayOptions> = { edit: where, deadLetterTopic: pattern };
 
 const NO_OWNER = { group: undefined } as MessageOwner;
 
 /** Puts an edited message together and sends it to the consumer that failed. */
-export type Resend = (
-  record: BusRecord,
-  edited: { data?: unknown; headers?: Headers } | undefined,
-) => Promise<void>;
+export type Resend = (record: BusRecord, edited: Edited | undefined) => Promise<void>;
 
 interface Found {
   readonly letter: DeadLetter;
@@ -110,6 +113,7 @@ export class DeadLetters {
   readonly #core: Core;
   readonly #ready: () => Promise<void>;
   readonly #resend: Resend;
+  #queue: Promise<unknown> = Promise.resolve();
 
   /** @param ready - connects the bus where it is not */
   constructor(core: Core, ready: () => Promise<void>, resend: Resend) {
@@ -151,18 +155,28 @@ export class DeadLetters {
 
   /**
    * Gives dead letters back to the consumer that failed at them, as new: attempt 1. Each is removed when it is sent. Other
-   * subscriptions on the topic do not see it again.
+   * groups and patterns on the topic do not see it again. One of a live subscription goes to the live subscriptions of its
+   * pattern that are up.
    *
    * @param which - an id, or a filter for many
    * @returns how many
-   * @throws {ValidationError} when an id is not there
+   * @throws {ValidationError} when an id is not there, or a letter's group no longer exists: it stays then
    */
   async replay(which: string | DeadLetterFilter, options: ReplayOptions = {}): Promise<number> {
     checkOptions('replay option', options, REPLAY_SPEC);
     const { edit, deadLetterTopic } = options;
+    const consumers = await this.#consumers();
     return this.#each(which, deadLetterTopic, async ({ letter, stored, info }) => {
+      if (info.group !== undefined && consumers?.has(consumerId(info.pattern, info.group)) === false) {
+        throw new ValidationError(
+          `dead letter "${letter.id}" cannot be replayed: group "${info.group}" of "${info.pattern}" no longer exists`,
+          { topic: info.topic },
+        );
+      }
+      const edited = await edit?.(letter);
+      if (edited !== undefined) checkOptions('edited option', edited, EDITED_SPEC);
       const channel = this.#core.decoding.topics.get(info.topic).channel;
-      await this.#resend(toReplay(stored.record, info, channel), edit?.(letter));
+      await this.#resend(toReplay(stored.record, info, channel), edited);
     });
   }
 
@@ -181,7 +195,25 @@ export class DeadLetters {
     return this.#each(which, options.deadLetterTopic, async () => {});
   }
 
-  async #each(
+  /** The groups that there are, where the broker can say. */
+  async #consumers(): Promise<ReadonlySet<string> | undefined> {
+    const admin = await this.#admin();
+    if (this.#core.broker.capabilities.admin === 'none') return undefined;
+    return new Set((await admin.listGroups()).map(({ pattern, group }) => consumerId(pattern, group)));
+  }
+
+  /** One after the other: two at once would act on the same letters. */
+  #each(
+    which: string | DeadLetterFilter,
+    deadLetterTopic: string | undefined,
+    act: (found: Found) => Promise<void>,
+  ): Promise<number> {
+    const done = this.#queue.then(() => this.#actOnEach(which, deadLetterTopic, act));
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+
+  async #actOnEach(
     which: string | DeadLetterFilter,
     deadLetterTopic: string | undefined,
     act: (found: Found) => Promise<void>,
@@ -195,8 +227,8 @@ export class DeadLetters {
     let count = 0;
     for await (const found of this.#scan({ ...filter, until })) {
       await act(found);
-      await admin.remove(this.#topic(filter), [found.stored.position]);
-      count++;
+      // Another process may have been faster.
+      count += await admin.remove(this.#topic(filter), [found.stored.position]);
       if (typeof which === 'string') break;
     }
     if (typeof which === 'string' && count === 0) {

@@ -1,6 +1,7 @@
 import { ConfigError } from '../errors.ts';
 import type { PublishOptions } from '../publish/options.ts';
 import type { Receipt } from '../publish/receipt.ts';
+import type { Reply } from '../request/requester.ts';
 import type { Message } from '../subscribe/message.ts';
 import type { ConsumeMessage } from '../subscribe/options.ts';
 
@@ -31,6 +32,11 @@ export interface Middleware {
    * what the handler returned: a responder's answer.
    */
   consume?(message: Message, next: (message?: Message) => Promise<unknown>): Promise<unknown>;
+  /**
+   * An answer on its way in to the one who asked: returns it, or one in its place. Runs from the last middleware added to
+   * the first, the reverse of how the answer went out.
+   */
+  reply?(reply: Reply): Reply | Promise<Reply>;
 }
 
 type Publish = (outgoing: Outgoing) => Promise<Receipt>;

@@ -57,8 +57,11 @@ export interface PublishOptions {
 
 /** What is allowed where `value` cannot be sent as headers. */
 export const headers: Check = (value) => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'an object of strings';
-  for (const [name, content] of Object.entries(value)) {
+  const prototype: unknown =
+    typeof value === 'object' && value !== null ? Object.getPrototypeOf(value) : undefined;
+  // What a Map, or the Headers of fetch, holds would silently not be sent.
+  if (prototype !== Object.prototype && prototype !== null) return 'a plain object of strings';
+  for (const [name, content] of Object.entries(value as object)) {
     if (name === '') return 'an object without empty names';
     if (typeof content !== 'string')
       return `an object of strings (header ${describe(name)} is ${describe(content)})`;

@@ -39,7 +39,9 @@ export class Publisher {
   #batches: Batch[] = [];
   /** Records handed to `publish` and not yet confirmed or refused. */
   #unconfirmed = 0;
+  /** Those that wait for room; before `#next` they have it. Taking from the front of a long array would move all of it. */
   #waiting: (() => void)[] = [];
+  #next = 0;
   readonly #inFlight = new Set<Batch>();
   #timer: Timer | undefined;
   #idle: (() => void)[] = [];
@@ -85,7 +87,8 @@ export class Publisher {
         resolve();
       };
       const timer = this.#clock.setTimeout(() => {
-        this.#waiting = this.#waiting.filter((other) => other !== go);
+        this.#waiting = this.#waiting.slice(this.#next).filter((other) => other !== go);
+        this.#next = 0;
         reject(this.#timeout(record));
       }, publishTimeout);
       this.#waiting.push(go);
@@ -147,7 +150,13 @@ export class Publisher {
     this.#unconfirmed -= batch.records.length;
     if (error !== undefined) batch.failures = this.#failures(batch, error);
     batch.answered.resolve();
-    while (this.#waiting.length > 0 && this.#unconfirmed < this.#limits.maxPending) this.#waiting.shift()!();
+    while (this.#next < this.#waiting.length && this.#unconfirmed < this.#limits.maxPending) {
+      this.#waiting[this.#next++]!();
+    }
+    if (this.#next === this.#waiting.length) {
+      this.#waiting = [];
+      this.#next = 0;
+    }
     if (this.#unconfirmed === 0) for (const done of this.#idle.splice(0)) done();
   }
 
@@ -182,7 +191,7 @@ export class Publisher {
 
   /** Resolves when nothing is unconfirmed any more. */
   drained(): Promise<void> {
-    if (this.#unconfirmed === 0 && this.#waiting.length === 0) return Promise.resolve();
+    if (this.#unconfirmed === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 

@@ -1,9 +1,10 @@
 import { CircuitBreaker, type CircuitBreakerOptions } from '../breaker/circuit-breaker.ts';
 import { checkOptions } from '../config/check.ts';
 import type { Core } from '../core.ts';
+import type { Edited } from '../dead-letter/dead-letters.ts';
 import { copy } from '../dead-letter/record.ts';
-import type { BusRecord, Extensions, Headers } from '../envelope/record.ts';
-import { AbortError, CircuitOpenError, NoRespondersError } from '../errors.ts';
+import type { BusRecord, Extensions } from '../envelope/record.ts';
+import { AbortError, CircuitOpenError, NoRespondersError, ValidationError } from '../errors.ts';
 import type { Connection } from '../lifecycle/connection.ts';
 import { composePublish, type Middleware, type Outgoing } from '../middleware/middleware.ts';
 import type { Message } from '../subscribe/message.ts';
@@ -98,19 +99,33 @@ export class Sender {
   }
 
   /** Sends a stored record again, changed where `edited` says. */
-  async resend(record: BusRecord, edited: { data?: unknown; headers?: Headers } | undefined): Promise<void> {
+  async resend(record: BusRecord, edited: Edited | undefined): Promise<void> {
     const changed = edited === undefined ? record : await this.#edit(record, edited);
     await this.#core.publisher.publish(changed, () => undefined);
   }
 
-  async #edit(record: BusRecord, edited: { data?: unknown; headers?: Headers }): Promise<BusRecord> {
+  /** New data goes out through the middleware, as it did the first time. */
+  async #edit(record: BusRecord, edited: Edited): Promise<BusRecord> {
     const headers = edited.headers ?? record.headers;
-    checkOptions('edited option', { headers }, { headers: PUBLISH_SPEC.headers });
     if (!('data' in edited)) return { ...copy(record), headers };
-    const topic = this.#core.decoding.topics.get(record.topic);
-    const made = await buildRecord(topic, edited.data, { headers }, this.#core.clock.now(), this.#defaults);
+    let made: BusRecord | undefined;
+    const send = composePublish(this.#middleware, async ({ data, options }) => {
+      const topic = this.#core.decoding.topics.get(record.topic);
+      made = await buildRecord(
+        topic,
+        data,
+        { headers: options.headers },
+        this.#core.clock.now(),
+        this.#defaults,
+      );
+      return { id: record.id, topic: record.topic };
+    });
+    await send({ topic: record.topic, data: edited.data, options: { headers }, kind: 'publish' });
+    if (made === undefined) {
+      throw new ValidationError(`a middleware held the edited message back`, { topic: record.topic });
+    }
     const { body, contentType, contentEncoding } = made;
-    return { ...copy(record), headers, body, contentType, contentEncoding };
+    return { ...copy(record), headers: made.headers, body, contentType, contentEncoding };
   }
 
   async #throughMiddleware(

@@ -4,12 +4,14 @@ import type { Core } from '../core.ts';
 import type { BusRecord } from '../envelope/record.ts';
 import {
   AbortError,
+  asBusError,
   type BusError,
   ClosedError,
   RemoteError,
   TimeoutError,
   ValidationError,
 } from '../errors.ts';
+import type { Middleware } from '../middleware/middleware.ts';
 import { decode } from '../subscribe/decode.ts';
 import { IncomingMessage, type Message, type MessageOwner } from '../subscribe/message.ts';
 import { readError } from './remote-error.ts';
@@ -51,17 +53,28 @@ interface Pending extends Expectation {
 }
 
 /** A reply is settled by having arrived. */
-const NO_OWNER = { group: undefined } as MessageOwner;
+const settled = async (): Promise<void> => {};
+const NO_OWNER: MessageOwner = {
+  group: undefined,
+  settleAck: settled,
+  settleNack: settled,
+  settleDeadLetter: settled,
+  extend: () => {},
+  publish: () => Promise.reject(new ValidationError('publish through the bus: an answer causes nothing')),
+};
 
 /** The requests of a bus that wait for answers, over one inbox. */
 export class Requester {
   readonly #core: Core;
+  readonly #middleware: () => readonly Middleware[];
   readonly #pending = new Map<string, Pending>();
   #opening: Promise<Inbox> | undefined;
   #inbox: Inbox | undefined;
 
-  constructor(core: Core) {
+  /** @param middleware - what is there when an answer comes */
+  constructor(core: Core, middleware: () => readonly Middleware[]) {
     this.#core = core;
+    this.#middleware = middleware;
   }
 
   get pending(): number {
@@ -166,7 +179,14 @@ export class Requester {
       return;
     }
     const message = new IncomingMessage({ record, attempt: 1, native: undefined }, NO_OWNER);
-    const reply = (): void => pending.reply(toReply(message, responder));
+    const reply = (): void | Promise<void> => {
+      const answer = toReply(message, responder);
+      const layers = this.#middleware().filter((layer) => layer.reply !== undefined);
+      if (layers.length === 0) return pending.reply(answer);
+      return throughMiddleware(layers, answer).then(pending.reply, failedInMiddleware);
+    };
+    const failedInMiddleware = (cause: unknown): void =>
+      pending.failed(asBusError(cause, { topic: pending.topic }), responder);
     const undecodable = (cause: unknown): void =>
       pending.failed(
         new RemoteError(
@@ -178,7 +198,7 @@ export class Requester {
       );
     try {
       const decoding = decode(message, this.#core.decoding);
-      if (decoding === undefined) reply();
+      if (decoding === undefined) void reply();
       else decoding.then(reply, undecodable);
     } catch (cause) {
       undecodable(cause);
@@ -195,6 +215,13 @@ export class Requester {
   }
 }
 
+/** From the innermost to the outermost: the way back of what went out. */
+async function throughMiddleware(layers: readonly Middleware[], reply: Reply): Promise<Reply> {
+  let current = reply;
+  for (const layer of [...layers].reverse()) current = await layer.reply!(current);
+  return current;
+}
+
 function toReply(message: IncomingMessage, responder: string): Reply {
   return {
     id: message.id,
@@ -204,7 +231,7 @@ function toReply(message: IncomingMessage, responder: string): Reply {
     source: message.source,
     correlationId: message.correlationId,
     contentType: message.contentType,
-    body: message.body,
+    body: message.bytes,
     responder,
   };
 }

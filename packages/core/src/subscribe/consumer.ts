@@ -202,6 +202,7 @@ export class Consumer {
     const { pattern, group } = this.plan;
     this.#core.logger.error({ pattern, group, err: error }, 'subscription ended');
     this.#core.events.emit('subscription.failed', { pattern, group, error });
+    this.plan.onFailed?.(error);
   }
 
   // ---- pausing and ending -------------------------------------------------------------------------------------------

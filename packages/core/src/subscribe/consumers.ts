@@ -1,6 +1,6 @@
 import { atMost, type Clock } from '../clock.ts';
 import type { Core } from '../core.ts';
-import { asBusError, ClosedError, TimeoutError } from '../errors.ts';
+import { AbortError, asBusError, type BusError, ClosedError, TimeoutError } from '../errors.ts';
 import { Consumer } from './consumer.ts';
 import type { Message } from './message.ts';
 import type { ConsumerPlan } from './plan.ts';
@@ -26,7 +26,7 @@ export class Consumers {
   /** Unsubscribed ones whose handlers still run. */
   readonly #leaving = new Set<Promise<void>>();
   readonly #pullers = new Map<string, Puller>();
-  readonly #streams = new Set<() => void>();
+  readonly #streams = new Set<(error?: BusError) => void>();
 
   /** @param ready - connects the bus where it is not, and rejects where it is closed */
   constructor(core: Core, times: ConsumerTimes, ready: () => Promise<void>) {
@@ -53,11 +53,21 @@ export class Consumers {
     await this.#ready();
     const { pattern } = plan;
     if (signal?.aborted) {
-      throw new ClosedError(`the signal for subscribing to "${pattern}" has fired already`, {
+      throw new AbortError(`subscribing to "${pattern}" was aborted`, {
         topic: pattern,
+        cause: signal.reason,
       });
     }
-    const consumer = new Consumer(plan, this.#core);
+    const consumer = new Consumer(
+      {
+        ...plan,
+        onFailed: (error) => {
+          plan.onFailed?.(error);
+          this.#leave(consumer).catch(() => {});
+        },
+      },
+      this.#core,
+    );
     const unsubscribe = (): Promise<void> => this.#leave(consumer);
     const aborted = (): void => void unsubscribe().catch(() => {});
     this.#open.set(consumer, () => signal?.removeEventListener('abort', aborted));
@@ -93,20 +103,33 @@ export class Consumers {
 
   /** @param subscribe - called with the stream's handler when its first message is asked for */
   stream<T>(
-    subscribe: (handle: (message: Message<T>) => Promise<void>) => Promise<Subscription>,
+    subscribe: (
+      handle: (message: Message<T>) => Promise<void>,
+      failed: (error: BusError) => void,
+    ) => Promise<Subscription>,
     signal: AbortSignal | undefined,
   ): MessageStream<T> {
     const { stream, end } = openStream<T>(async (handle) => {
-      const subscription = await subscribe(handle);
-      this.#streams.add(end);
-      signal?.addEventListener('abort', end, { once: true });
-      return {
-        unsubscribe: () => {
-          this.#streams.delete(end);
-          signal?.removeEventListener('abort', end);
-          return subscription.unsubscribe();
-        },
+      const aborted = (): void => end();
+      const forget = (): void => {
+        this.#streams.delete(end);
+        signal?.removeEventListener('abort', aborted);
       };
+      // Before it subscribes: what ends it may come meanwhile.
+      this.#streams.add(end);
+      signal?.addEventListener('abort', aborted, { once: true });
+      try {
+        const subscription = await subscribe(handle, end);
+        return {
+          unsubscribe: () => {
+            forget();
+            return subscription.unsubscribe();
+          },
+        };
+      } catch (error) {
+        forget();
+        throw error;
+      }
     });
     return stream;
   }
@@ -126,8 +149,8 @@ export class Consumers {
     const id = `${prefetch} ${key}`;
     let puller = this.#pullers.get(id);
     if (puller === undefined) {
-      const made: Puller = new Puller(this.#core.clock, (handle) =>
-        this.subscribe({ ...plan(prefetch, handle), mayRun: made.mayRun }, undefined),
+      const made: Puller = new Puller(this.#core.clock, (handle, onFailed) =>
+        this.subscribe({ ...plan(prefetch, handle), mayRun: made.mayRun, onFailed }, undefined),
       );
       puller = made;
       this.#pullers.set(id, made);
@@ -135,12 +158,21 @@ export class Consumers {
     return puller;
   }
 
-  /** Closes all, those that are leaving already included. */
+  /**
+   * Closes all, those that are leaving already included. Responders last: a handler that runs to its end may ask one.
+   *
+   * @param timeout - milliseconds for all of it
+   */
   async close(timeout: number): Promise<void> {
-    const consumers = [...this.#open.keys()].map((consumer) => consumer.close(timeout));
+    const deadline = this.#core.clock.now() + timeout;
+    const consumers = [...this.#open.keys()];
+    const isResponder = ({ plan }: Consumer): boolean => plan.channels.includes('request');
+    const others = consumers.filter((one) => !isResponder(one)).map((one) => one.close(timeout));
     for (const end of this.#streams) end();
     for (const puller of this.#pullers.values()) puller.close();
-    const left = await Promise.allSettled([...consumers, ...this.#leaving]);
+    const left = await Promise.allSettled([...others, ...this.#leaving]);
+    const rest = Math.max(deadline - this.#core.clock.now(), 0);
+    left.push(...(await Promise.allSettled(consumers.filter(isResponder).map((one) => one.close(rest)))));
     for (const consumer of this.#open.keys()) this.#forget(consumer);
     for (const result of left) {
       if (result.status === 'rejected') {

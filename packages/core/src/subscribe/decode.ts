@@ -43,12 +43,12 @@ function deserialize(message: IncomingMessage, decoding: Decoding): void | Promi
   const { record } = message;
   const serializer = decoding.serializers.find(record.contentType);
   // A copy: the handler may write into what it gets, and `body` is for the next attempt, the dead letter, and others.
-  if (serializer === undefined) return accept(message, new Uint8Array(message.body), decoding);
+  if (serializer === undefined) return accept(message, new Uint8Array(message.bytes), decoding);
   let data: unknown;
   try {
     // A message is its own context, but for a dead letter's.
     const context = record.extensions?.deadLetter === undefined ? message : originOf(message);
-    data = serializer.deserialize(message.body, context);
+    data = serializer.deserialize(message.bytes, context);
   } catch (error) {
     throw undecodable(record.topic, error);
   }

@@ -1,4 +1,5 @@
 import type { Check } from '../config/check.ts';
+import { ConfigError } from '../errors.ts';
 import type { Message } from './message.ts';
 
 /** What a value must be: equal (deeply), one of several (`{ in: […] }`), or accepted by a function. */
@@ -31,7 +32,16 @@ export const filterOption: Check = (value) => {
 /** Makes a predicate of a filter. Undefined stays undefined: there is nothing to ask. */
 export function compileFilter(filter: Filter | undefined): ((message: Message) => boolean) | undefined {
   if (filter === undefined) return undefined;
-  if (typeof filter === 'function') return (message) => Boolean(filter(message));
+  if (typeof filter === 'function') {
+    return (message) => {
+      const answer: unknown = filter(message);
+      // A promise would let every message through.
+      if (typeof (answer as PromiseLike<unknown> | null | undefined)?.then === 'function') {
+        throw new ConfigError('subscribe option "filter" must answer at once; it returned a promise');
+      }
+      return Boolean(answer);
+    };
+  }
   const headers = Object.entries(filter.headers ?? {}).map(([name, want]) => [name, compile(want)] as const);
   const data = Object.entries(filter.data ?? {}).map(
     ([path, want]) => [path.split('.'), compile(want)] as const,

@@ -68,7 +68,7 @@ export function makePlan(
 
 function prefetch(options: SubscribeOptions, concurrency: number, batch: BatchAck | undefined): number {
   const chosen =
-    options.prefetch ?? Math.max(DEFAULT_PREFETCH, 2 * concurrency, 2 * (batch?.batch ?? 0) * concurrency);
+    options.prefetch ?? Math.max(DEFAULT_PREFETCH, 2 * concurrency, 4 * (batch?.batch ?? 0) * concurrency);
   if (batch !== undefined && chosen < batch.batch) {
     throw new ValidationError(
       `subscribe option "prefetch" must be at least the batch size (${batch.batch}), not ${chosen}`,

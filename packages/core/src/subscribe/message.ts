@@ -16,7 +16,7 @@ export interface Message<T = any> {
   readonly topic: string;
   /** The deserialized payload; where its topic has a schema, the schema's output. */
   readonly data: T;
-  /** The payload as it came, uncompressed. */
+  /** A copy of the payload as it came, uncompressed. */
   readonly body: Uint8Array;
   readonly headers: Headers;
   /** When it was published. */
@@ -141,6 +141,8 @@ export class IncomingMessage implements Message {
   nextWatched: IncomingMessage | undefined = undefined;
   data: unknown = undefined;
   decompressed: Uint8Array | undefined = undefined;
+  /** The application's own copy of the body. */
+  copy: Uint8Array | undefined = undefined;
 
   constructor(delivery: Delivery, owner: MessageOwner) {
     this.loan = delivery;
@@ -155,8 +157,13 @@ export class IncomingMessage implements Message {
   get topic(): string {
     return this.record.topic;
   }
-  get body(): Uint8Array {
+  /** The payload as it came, uncompressed; shared with others, so not for the application. */
+  get bytes(): Uint8Array {
     return this.decompressed ?? this.record.body;
+  }
+  get body(): Uint8Array {
+    this.copy ??= Buffer.from(this.bytes);
+    return this.copy;
   }
   get headers(): Headers {
     return this.record.headers ?? NO_HEADERS;

@@ -48,7 +48,7 @@ export interface SubscribeOptions<T = unknown> {
   readonly group?: string | undefined;
   /** Handlers that run at a time, 1 to 10,000. Default 1. */
   readonly concurrency?: number | undefined;
-  /** Most unsettled messages held in memory, 1 to 100,000. Default: twice the concurrency, at least 64, and two batches. */
+  /** Most unsettled messages held in memory, 1 to 100,000. Default: twice the concurrency, at least 64, and four batches. */
   readonly prefetch?: number | undefined;
   /** Default `auto`. */
   readonly ack?: AckMode | undefined;

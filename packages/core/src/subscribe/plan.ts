@@ -1,6 +1,7 @@
 import type { CircuitBreakerOptions } from '../breaker/circuit-breaker.ts';
 import type { StartPosition } from '../broker.ts';
 import type { Channel } from '../envelope/record.ts';
+import type { BusError } from '../errors.ts';
 import type { SettlementRules } from '../settlement/settler.ts';
 import type { Message } from './message.ts';
 import type { ConsumeMessage } from './options.ts';
@@ -21,6 +22,8 @@ export interface ConsumerPlan extends SettlementRules {
   readonly batch: BatchPlan | undefined;
   /** Whether one more handler may start while `running` others run. */
   readonly mayRun?: (running: number) => boolean;
+  /** Told when the subscription has ended by itself. */
+  readonly onFailed?: (error: BusError) => void;
 }
 
 /** For a batch handler. */

@@ -45,13 +45,15 @@ export function checkReceive(options: unknown): asserts options is ReceiveOption
   checkArgument('receive option "group"', (options as ReceiveOptions | undefined)?.group, group);
 }
 
+type Open = (handle: (message: Message) => void, failed: () => void) => Promise<Subscription>;
+
 /**
  * Messages of one group and pattern, pulled instead of pushed. The subscription behind it stays between calls, paused,
  * so the group has one member and messages that were handed out can be settled.
  */
 export class Puller {
   readonly #clock: Clock;
-  readonly #open: (handle: (message: Message) => void) => Promise<Subscription>;
+  readonly #open: Open;
   #subscription: Promise<Subscription> | undefined;
   /** Calls run one after the other: each message goes to one. */
   #queue: Promise<unknown> = Promise.resolve();
@@ -61,7 +63,7 @@ export class Puller {
   #closed = false;
 
   /** @param open - subscribes in manual mode with `mayRun`; called once */
-  constructor(clock: Clock, open: (handle: (message: Message) => void) => Promise<Subscription>) {
+  constructor(clock: Clock, open: Open) {
     this.#clock = clock;
     this.#open = open;
   }
@@ -77,8 +79,12 @@ export class Puller {
     if (this.#closed) throw new ClosedError('the bus is closed');
     this.#got = [];
     this.#wanted = max;
-    this.#subscription ??= this.#open((message) => this.#take(message)).catch((error: unknown) => {
+    // One that ended by itself is made anew.
+    const forget = (): void => {
       this.#subscription = undefined;
+    };
+    this.#subscription ??= this.#open((message) => this.#take(message), forget).catch((error: unknown) => {
+      forget();
       throw error;
     });
     const subscription = await this.#subscription;

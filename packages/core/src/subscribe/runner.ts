@@ -149,9 +149,10 @@ export class Runner {
       this.#core.logger.warn(settlerOf(message).describe(message), 'a handler ended after its timeout');
       return;
     }
+    const cause = ok ? undefined : readable(error);
     if (ok) this.#breaker?.success();
-    else this.#breaker?.failure(error);
-    this.#outcome(message, ok, error);
+    else this.#breaker?.failure(cause);
+    this.#outcome(message, ok, cause);
     this.#slotFreed();
   }
 
@@ -275,7 +276,7 @@ export class Runner {
   }
 
   #endedInBatch(message: IncomingMessage, ok: boolean, error: unknown): void {
-    if (message.phase !== 'abandoned') this.#outcome(message, ok, error);
+    if (message.phase !== 'abandoned') this.#outcome(message, ok, ok ? undefined : readable(error));
   }
 
   // ---- the rest -----------------------------------------------------------------------------------------------------
@@ -325,6 +326,19 @@ export class Runner {
     // From here on its own settlements are late.
     message.isLost = true;
     if (wasHandling && (message.batch === undefined || --message.batch.watched === 0)) this.#slotFreed();
+  }
+}
+
+/** What was thrown, if it can be looked at: an object whose getters throw must not upset those who settle and log. */
+function readable(error: unknown): unknown {
+  try {
+    if (typeof error === 'object' && error !== null) {
+      const { name, message, code, retryable, stack } = error as Record<string, unknown>;
+      void [name, message, code, retryable, stack].map(String);
+    }
+    return error;
+  } catch {
+    return new Error('the handler failed with something that cannot be read');
   }
 }
 

@@ -1,7 +1,10 @@
-import { ClosedError } from '../errors.ts';
+import { type BusError, ClosedError } from '../errors.ts';
 import type { Message } from './message.ts';
 
-/** Messages as an async iterable. Ends when it is left, when its subscription is, or when its bus closes. */
+/**
+ * Messages as an async iterable. Ends when it is left, when its signal fires, or when its bus closes; throws what its
+ * subscription failed with.
+ */
 export interface MessageStream<T> extends AsyncIterableIterator<Message<T>>, AsyncDisposable {
   [Symbol.asyncIterator](): MessageStream<T>;
 }
@@ -21,8 +24,8 @@ export function openStream<T>(
   open: (handle: (message: Message<T>) => Promise<void>) => Promise<StreamSource>,
 ): {
   readonly stream: MessageStream<T>;
-  /** Ends the stream from outside: what is being waited for ends the loop. */
-  readonly end: () => void;
+  /** Ends the stream from outside: the loop ends, with the error if there is one. */
+  readonly end: (error?: BusError) => void;
 } {
   let source: Promise<StreamSource> | undefined;
   let ended = false;
@@ -42,25 +45,40 @@ export function openStream<T>(
     else next.resolve(take(offer));
     return offer.done.promise;
   };
-  const end = (): void => {
+  let failure: BusError | undefined;
+  const over = (): IteratorResult<Message<T>> => {
+    const error = failure;
+    failure = undefined;
+    if (error !== undefined) throw error;
+    return { done: true, value: undefined };
+  };
+  const end = (error?: BusError): void => {
     if (ended) return;
     ended = true;
+    failure = error;
     const left = new ClosedError('the stream was left before the message was acked');
     const untouched = [current, ...offered.splice(0).map((offer) => offer.done)];
     for (const done of untouched) done?.reject(left);
-    for (const next of waiting.splice(0)) next.resolve({ done: true, value: undefined });
+    for (const next of waiting.splice(0)) {
+      if (error === undefined) next.resolve({ done: true, value: undefined });
+      else next.reject(error);
+    }
   };
 
   const stream: MessageStream<T> = {
     async next() {
       current?.resolve();
       current = undefined;
-      if (ended) return { done: true, value: undefined };
+      if (ended) return over();
       source ??= open(handle);
-      await source;
+      const opened = await source;
+      if (ended) {
+        // While it was being opened: nobody else would take it away.
+        await opened.unsubscribe();
+        return over();
+      }
       const offer = offered.shift();
       if (offer !== undefined) return take(offer);
-      if (ended) return { done: true, value: undefined };
       const next = Promise.withResolvers<IteratorResult<Message<T>>>();
       waiting.push(next);
       return next.promise;

@@ -92,6 +92,8 @@ export class Group implements Dispatchable {
       }
       if (lane.next !== entry) continue;
       const member = lane.owner ?? rota.next();
+      // Its next comes when one of those is settled: a slow key must leave room for the others.
+      if (lane.lent >= member.laneLimit) continue;
       if (member.open) {
         this.#lanes.lend(lane, entry, member);
         this.#lend(entry, member);

@@ -41,6 +41,11 @@ export class Member {
     return this.source.prefetch - this.lent.length;
   }
 
+  /** Most deliveries of one key at a time. */
+  get laneLimit(): number {
+    return Math.max(1, this.source.prefetch >> 2);
+  }
+
   get able(): boolean {
     return !this.paused && this.link.up && this.lent.length < this.source.prefetch;
   }

@@ -51,9 +51,9 @@ export class Schedule {
     this.#store(delayed.record);
   }
 
-  /** Forgets what has this topic and, if given, this id. Returns how many there were. */
-  drop(topic: string, id?: string): number {
-    const doomed = new Set<Timed>();
+  /** Forgets what has this topic and, if given, this id. Returns what there was. */
+  drop(topic: string, id?: string): readonly BusRecord[] {
+    const doomed = new Set<Delayed>();
     const candidates = id === undefined ? this.#waiting.keys() : [name(topic, id)];
     for (const key of candidates) {
       const found = this.#waiting.get(key);
@@ -61,8 +61,8 @@ export class Schedule {
       for (const delayed of found) doomed.add(delayed);
       this.#waiting.delete(key);
     }
-    if (doomed.size > 0) this.#agenda.retain((item) => !doomed.has(item));
-    return doomed.size;
+    if (doomed.size > 0) this.#agenda.retain((item) => !doomed.has(item as Delayed));
+    return [...doomed].map(({ record }) => record);
   }
 
   clear(): void {

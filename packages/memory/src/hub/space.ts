@@ -85,9 +85,19 @@ export class Space {
     return removed.size;
   }
 
+  /** Takes back what is not yet due. False when there is nothing of this id. */
+  cancel(topic: string, id: string): boolean {
+    const cancelled = this.schedule.drop(topic, id);
+    for (const { deduplicationKey } of cancelled) {
+      // What it kept others from repeating will never come.
+      if (deduplicationKey !== undefined) this.#deduplication.forgetKey(topic, deduplicationKey);
+    }
+    return cancelled.length > 0;
+  }
+
   /** Removes all records of a durable topic, those not yet due included. Returns how many there were. */
   purge(topic: string): number {
-    return this.remove(topic, () => true) + this.schedule.drop(topic);
+    return this.remove(topic, () => true) + this.schedule.drop(topic).length;
   }
 
   /** False when there was none. */

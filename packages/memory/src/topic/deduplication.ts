@@ -27,6 +27,12 @@ export class Deduplication {
     this.#recent.set(name(topic, key), now + window);
   }
 
+  /** Forgets one key: what it stood for is not there after all. */
+  forgetKey(topic: string, key: string): void {
+    this.#recent.delete(name(topic, key));
+    this.#older.delete(name(topic, key));
+  }
+
   /** Forgets the keys of a topic. */
   forget(topic: string): void {
     for (const keys of [this.#recent, this.#older]) {
