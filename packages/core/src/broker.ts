@@ -12,6 +12,13 @@ import type { Provision, Retention, TopicConfig } from './topic/config.ts';
  * One object serves one bus. Its methods may be called concurrently and never before `connect` resolved, except
  * `close`, which may come at any time and more than once.
  *
+ * While the connection is down, `pause` and `close` do not wait for the server: leases run out there. Settlements,
+ * `subscribe`, `openInbox`, `cancel` and `admin` may wait for it to come back, or reject with a `ConnectionError`; core
+ * bounds how long it waits for any of them. Queueing and resending by the driver is switched off: it would send after a
+ * deadline, and twice.
+ *
+ * State that the server lost (flushed, emptied) is made again with one `warning`; what was deleted on purpose is not.
+ *
  * Errors are `BusError`s. `retryable` on them is what core acts on: a lost connection is retryable, a refused password
  * is not. Nothing here throws synchronously.
  */
@@ -48,7 +55,7 @@ export interface Broker {
    * - A `durable` record that nobody subscribes to is stored like any other.
    * - A `request` that is known to have no responder is reported with a `NoRespondersError`.
    * - A `reply` goes to the inbox whose address is its `topic`; one whose inbox is gone is dropped.
-   * - `deliverAt`: the record becomes visible then, whatever the server's own maximum, and survives a restart where the
+   * - `deliverAt` (only on `durable` records): the record becomes visible then, whatever the server's own maximum, and survives a restart where the
    *   topic does.
    * - `deduplicationKey`: a record whose key was seen on its topic within the host's window is accepted and dropped,
    *   atomically with the storing of the first.
@@ -126,7 +133,10 @@ export interface Source {
    * nothing on the server once it is closed, and after a crash within a documented time.
    */
   readonly group: string | undefined;
-  /** Where a group that does not exist yet, or a private subscription, starts. */
+  /**
+   * Where a group that does not exist yet, or a private subscription, starts, on topics that exist then. A topic that is
+   * created later is read from its first record on, also when no member was up at that moment.
+   */
   readonly from: StartPosition;
   /**
    * Most unsettled deliveries at any time, at least 1. A delivery counts from `Sink.deliver` until `ack`, `nack` or
@@ -195,7 +205,10 @@ export interface BrokerSubscription {
    * come while `pause` is under way, and takes none of them back to this member then.
    */
   release(deliveries: readonly Delivery[]): Promise<void>;
-  /** Stops fetching. Resolves when no further `deliver` will come. */
+  /**
+   * Stops fetching. Resolves when no further `deliver` will come. What was fetched beyond the deliveries is given back
+   * first, uncounted; until then its leases are renewed, too.
+   */
   pause(): Promise<void>;
   /** Fetches again. */
   resume(): void;
@@ -217,10 +230,11 @@ export interface Inbox {
 export interface GroupInfo {
   readonly group: string;
   readonly pattern: string;
-  /** Records not yet settled, waiting for a retry included. */
+  /** Records not yet settled, waiting for a retry included. May be approximate while they flow; 0 only when none is left. */
   readonly depth: number;
   /** Of these, how many are with a member right now. */
   readonly inFlight: number;
+  /** Members that are up, as far as the server knows: one that died counts until its lease has run out. */
   readonly members: number;
 }
 

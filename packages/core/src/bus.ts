@@ -45,6 +45,9 @@ import type { MessageStream } from './subscribe/stream.ts';
 import type { Subscription } from './subscribe/subscription.ts';
 import { assertPattern, assertTopic, describe, topicProblem } from './topic/topic.ts';
 
+/** Milliseconds that the broker gets to answer while the bus closes; a server that hangs must not hold up its clients. */
+const LAST_CALLS = 5_000;
+
 /** What `createBus` has settled. */
 export interface BusSetup {
   readonly core: Omit<Core, 'publish'>;
@@ -321,8 +324,8 @@ export class MessageBus implements Bus {
     await atMost(this.#core.clock, this.#sender.settled(), timeout);
     await publisher.drained();
     this.#state = 'closed';
-    await this.#requester.close().catch(() => {});
-    await this.#connection.close();
+    await atMost(this.#core.clock, this.#requester.close(), LAST_CALLS).catch(() => {});
+    await atMost(this.#core.clock, this.#connection.close(), LAST_CALLS);
     this.#sender.stop();
     publisher.stop();
     events.emit('closed', { broker: broker.name });

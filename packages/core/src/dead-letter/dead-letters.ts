@@ -99,6 +99,11 @@ const REPLAY_SPEC: Spec<ReplayOptions> = { edit: where, deadLetterTopic: pattern
 
 const NO_OWNER = { group: undefined } as MessageOwner;
 
+function checkWhich(which: string | DeadLetterFilter): void {
+  if (typeof which === 'string') checkArgument('the dead letter id', which, text(256));
+  else checkOptions('dead letters option', which, FILTER_SPEC);
+}
+
 /** Puts an edited message together and sends it to the consumer that failed. */
 export type Resend = (record: BusRecord, edited: Edited | undefined) => Promise<void>;
 
@@ -164,10 +169,15 @@ export class DeadLetters {
    */
   async replay(which: string | DeadLetterFilter, options: ReplayOptions = {}): Promise<number> {
     checkOptions('replay option', options, REPLAY_SPEC);
+    checkWhich(which);
     const { edit, deadLetterTopic } = options;
-    const consumers = await this.#consumers();
+    let consumers: Promise<ReadonlySet<string> | undefined> | undefined;
     return this.#each(which, deadLetterTopic, async ({ letter, stored, info }) => {
-      if (info.group !== undefined && consumers?.has(consumerId(info.pattern, info.group)) === false) {
+      consumers ??= this.#consumers();
+      if (
+        info.group !== undefined &&
+        (await consumers)?.has(consumerId(info.pattern, info.group)) === false
+      ) {
         throw new ValidationError(
           `dead letter "${letter.id}" cannot be replayed: group "${info.group}" of "${info.pattern}" no longer exists`,
           { topic: info.topic },
@@ -192,6 +202,7 @@ export class DeadLetters {
     options: { readonly deadLetterTopic?: string } = {},
   ): Promise<number> {
     checkOptions('dead letters option', options, PLACE_SPEC);
+    checkWhich(which);
     return this.#each(which, options.deadLetterTopic, async () => {});
   }
 
@@ -220,7 +231,6 @@ export class DeadLetters {
   ): Promise<number> {
     const filter: DeadLetterFilter =
       typeof which === 'string' ? { where: (letter) => letter.id === which, deadLetterTopic } : which;
-    checkOptions('dead letters option', filter, FILTER_SPEC);
     const admin = await this.#admin();
     // What fails again while this runs comes back with a later time: without a bound it would go round for ever.
     const until = filter.until ?? new Date(this.#core.clock.now() + 1);

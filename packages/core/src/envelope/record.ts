@@ -29,7 +29,7 @@ export interface BusRecord {
   readonly body: Uint8Array;
   /** When it was published. */
   readonly time: number;
-  /** The application's own headers. */
+  /** The application's own headers, frozen. */
   readonly headers: Headers | undefined;
   /** Messages of one key are handled in order. */
   readonly key: string | undefined;

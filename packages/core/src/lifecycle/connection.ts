@@ -43,13 +43,21 @@ export class Connection {
     } catch (error) {
       this.#release();
       this.#connected = undefined;
+      if (this.#closed) throw this.#closedMeanwhile(error);
       throw asBusError(error, { broker: this.#broker.name });
     }
     if (this.#closed) {
-      throw new ClosedError('the bus was closed while it was connecting', { broker: this.#broker.name });
+      throw this.#closedMeanwhile(undefined);
     }
     this.#isReady = true;
     this.#onConnected();
+  }
+
+  #closedMeanwhile(cause: unknown): ClosedError {
+    return new ClosedError('the bus was closed while it was connecting', {
+      broker: this.#broker.name,
+      cause,
+    });
   }
 
   /** No use from here on. */

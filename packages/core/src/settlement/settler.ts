@@ -1,3 +1,4 @@
+import type { Delivery } from '../broker.ts';
 import { atMost, type Timer } from '../clock.ts';
 import { checkArgument, milliseconds } from '../config/check.ts';
 import type { Core } from '../core.ts';
@@ -34,6 +35,8 @@ export interface SettlerHooks {
   /** Puts a message whose retry is due, and which the broker could not hold, back in. */
   again(message: IncomingMessage, heldLane: boolean): void;
   extend(message: IncomingMessage, duration: number): void;
+  /** Frees the lane that a waiting message still holds. */
+  abandonLane(message: IncomingMessage): void;
   /** Whether handlers are being aborted because the bus closes: what fails then says nothing about the message. */
   aborting(): boolean;
 }
@@ -48,7 +51,8 @@ export class Settler implements MessageOwner {
   readonly #core: Core;
   readonly #hooks: SettlerHooks;
   readonly #pending = new Set<Promise<unknown>>();
-  readonly #retries = new Set<Timer>();
+  /** Retries that wait in this process. */
+  readonly #retries = new Map<Delivery, { readonly timer: Timer; readonly message: IncomingMessage }>();
   #stopped = false;
 
   constructor(flow: Flow, rules: SettlementRules, core: Core, hooks: SettlerHooks) {
@@ -211,13 +215,22 @@ export class Settler implements MessageOwner {
     if (block) message.holdsLane = false;
     this.#hooks.settled(message);
     const timer = this.#core.clock.setTimeout(() => {
-      this.#retries.delete(timer);
+      this.#retries.delete(message.loan);
       // Another one: the handler of this attempt may have kept it, and still run.
       const again = new IncomingMessage(message.loan, this);
       again.attempt = message.attempt + 1;
       this.#hooks.again(again, block);
     }, delay);
-    this.#retries.add(timer);
+    this.#retries.set(message.loan, { timer, message });
+  }
+
+  /** Its lease is lost: somebody else retries it. */
+  forget(delivery: Delivery): void {
+    const waiting = this.#retries.get(delivery);
+    if (waiting === undefined) return;
+    this.#retries.delete(delivery);
+    this.#core.clock.clearTimeout(waiting.timer);
+    if (this.#rules.retry.order === 'block') this.#hooks.abandonLane(waiting.message);
   }
 
   async #deadLetter(message: IncomingMessage, reason: string, error: unknown): Promise<void> {
@@ -301,7 +314,7 @@ export class Settler implements MessageOwner {
   async finish(): Promise<void> {
     this.#stopped = true;
     this.#stop.resolve();
-    for (const timer of this.#retries) this.#core.clock.clearTimeout(timer);
+    for (const { timer } of this.#retries.values()) this.#core.clock.clearTimeout(timer);
     this.#retries.clear();
     while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
   }

@@ -18,8 +18,8 @@ const REMEMBERED_ACKS = 10_000;
 const ABORT_GRACE = 1_000;
 
 /**
- * Milliseconds that the last settlements get to be answered: a broker holds them while its connection is down. What is
- * not answered by then comes again.
+ * Milliseconds that the broker gets to answer each of the last calls: it may hold them while its connection is down. What
+ * is not answered by then comes again.
  */
 const SETTLE_GRACE = 5_000;
 
@@ -97,11 +97,21 @@ export class Consumer {
       settled: (message) => this.#runner.settled(message),
       takeLane: (message) => scheduler.takeLane(message),
       again: (message, heldLane) => {
+        if (this.#paused.size > 0 && flow.returnable) {
+          // Due while nothing may run here: others may have the time.
+          if (heldLane) scheduler.laneFreed(message);
+          flow.nack(message.loan, 0).catch(() => {});
+          return;
+        }
         if (heldLane) scheduler.again(message);
         else scheduler.add(message);
         scheduler.pump();
       },
       extend: (message, duration) => deadlines.extend(message, duration),
+      abandonLane: (message) => {
+        scheduler.laneFreed(message);
+        scheduler.pump();
+      },
       aborting: () => this.#aborting,
     });
     return { flow, settler };
@@ -172,6 +182,7 @@ export class Consumer {
       if (message.phase === 'handled') deadlines.end(message);
       this.#runner.freeLane(message);
     }
+    for (const delivery of deliveries) settler.forget(delivery);
     for (let message = scheduler.find(isLost); message; message = scheduler.find(isLost))
       scheduler.take(message);
     scheduler.pump();
@@ -271,9 +282,8 @@ export class Consumer {
   }
 
   async #close(timeout: number): Promise<void> {
-    this.#stopped = this.#pause('closing')
-      .then(() => this.#leave())
-      .catch(() => {});
+    const stopping = this.#pause('closing').then(() => this.#leave());
+    this.#stopped = atMost(this.#core.clock, stopping, SETTLE_GRACE).catch(() => {});
     await this.#stopped;
     await this.#idle(timeout);
     this.#aborting = true;
@@ -288,7 +298,7 @@ export class Consumer {
     const settled = this.#flows.map(({ flow, settler }) => settler.finish().then(() => flow.settled()));
     await atMost(this.#core.clock, Promise.all(settled), SETTLE_GRACE);
     this.#runner.stop();
-    await Promise.all(this.#flows.map(({ flow }) => flow.close()));
+    await atMost(this.#core.clock, Promise.all(this.#flows.map(({ flow }) => flow.close())), SETTLE_GRACE);
   }
 
   /** Live subscriptions and responders are gone from the server before their handlers end: a request goes to another. */

@@ -71,6 +71,7 @@ export class Consumers {
     const unsubscribe = (): Promise<void> => this.#leave(consumer);
     const aborted = (): void => void unsubscribe().catch(() => {});
     this.#open.set(consumer, () => signal?.removeEventListener('abort', aborted));
+    signal?.addEventListener('abort', aborted, { once: true });
     try {
       await within(this.#core.clock, this.#times.open, consumer.open(), pattern);
     } catch (error) {
@@ -78,7 +79,12 @@ export class Consumers {
       consumer.close(0).catch(() => {});
       throw asBusError(error, { topic: pattern, broker: this.#core.broker.name });
     }
-    signal?.addEventListener('abort', aborted, { once: true });
+    if (signal?.aborted) {
+      throw new AbortError(`subscribing to "${pattern}" was aborted`, {
+        topic: pattern,
+        cause: signal.reason,
+      });
+    }
     if (consumer.closed) {
       throw new ClosedError('the bus was closed while it was subscribing', { topic: pattern });
     }
