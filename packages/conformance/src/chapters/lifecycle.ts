@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { ClosedError, LeaseLostError, type Message, type Middleware } from '@ambus/core';
+import {
+  AbortError,
+  type BrokerSubscription,
+  ClosedError,
+  LeaseLostError,
+  type Message,
+  type Middleware,
+} from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import { settled, standingGroup } from '../helpers/groups.ts';
 import { rejection } from '../helpers/rejection.ts';
@@ -7,6 +14,18 @@ import { distinct, numbers } from '../helpers/sequence.ts';
 import { wrapBroker } from '../helpers/wrapped-broker.ts';
 
 const MANY = 10_000;
+
+/** The methods of a subscription, to be put together anew. */
+function bound(own: BrokerSubscription): BrokerSubscription {
+  return {
+    ack: (deliveries) => own.ack(deliveries),
+    nack: (delivery, delay) => own.nack(delivery, delay),
+    release: (deliveries) => own.release(deliveries),
+    pause: () => own.pause(),
+    resume: () => own.resume(),
+    close: () => own.close(),
+  };
+}
 
 const closing: readonly Case[] = [
   {
@@ -261,6 +280,48 @@ const closing: readonly Case[] = [
       released.resolve();
       await closed;
       assert.equal(answer, 'here');
+    },
+  },
+  {
+    id: 'lifecycle/abort-while-subscribing',
+    name: 'a signal that fires while a subscription is being opened ends it',
+    async run(t) {
+      const controller = new AbortController();
+      const aborting = wrapBroker(await t.create(), (own) => ({
+        subscribe: async (source, sink) => {
+          const subscription = await own.subscribe(source, sink);
+          controller.abort();
+          return subscription;
+        },
+      }));
+      const [bus, other] = [await t.bus({ broker: aborting }), await t.bus()];
+      const topic = t.topic();
+      const got = t.collector();
+      const subscribing = bus.subscribe(topic, got.handle, { signal: controller.signal });
+      await assert.rejects(subscribing, AbortError.is);
+      await t.until('nothing of it is left', () => bus.stats().subscriptions === 0);
+      await other.publish(topic, 'nobody hears it');
+      await t.quiet('nothing comes', () => got.data.length === 0);
+    },
+  },
+  {
+    id: 'lifecycle/close-with-a-server-that-hangs',
+    name: 'close comes to its end although the broker answers nothing any more',
+    timeout: 30_000,
+    async run(t) {
+      const never = new Promise<never>(() => {});
+      const hanging = wrapBroker(await t.create(), (own) => ({
+        subscribe: async (source, sink) => {
+          const subscription = await own.subscribe(source, sink);
+          t.cleanup(() => subscription.close());
+          return { ...bound(subscription), pause: () => never, close: () => never };
+        },
+      }));
+      const bus = await t.bus({ broker: hanging });
+      await bus.subscribe(t.topic(), () => {}, { group: t.name() });
+      const start = performance.now();
+      await bus.close({ timeout: 100 });
+      assert.ok(performance.now() - start < 25_000);
     },
   },
 ];
