@@ -50,7 +50,7 @@ const NO_OPTIONS = [5, 'options', null, []] as const;
 
 /** A call that waits for something has not refused its input. */
 async function soon(work: unknown): Promise<unknown> {
-  return Promise.race([work, new Promise((resolve) => setTimeout(resolve, 1_000, 'it waits'))]);
+  return Promise.race([work, new Promise((resolve) => setTimeout(resolve, 5_000, 'it waits'))]);
 }
 
 function show(value: unknown): string {
