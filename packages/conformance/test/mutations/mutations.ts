@@ -43,7 +43,7 @@ export const mutations: readonly Mutation[] = [
   {
     guarantee: '5: groups are durable',
     file: 'subscribe/consumer.ts',
-    find: 'await Promise.all(this.#flows.map(({ flow }) => flow.close()));',
+    find: 'await atMost(this.#core.clock, Promise.all(this.#flows.map(({ flow }) => flow.close())), SETTLE_GRACE);',
     replace:
       'await Promise.all(this.#flows.map(({ flow }) => flow.close())); if (this.plan.group !== undefined) await this.#core.broker.admin?.deleteGroup(this.plan.pattern, this.plan.group);',
     cases: 'groups/',
