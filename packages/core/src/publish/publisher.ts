@@ -63,14 +63,14 @@ export class Publisher {
    */
   publish<R>(record: BusRecord, confirm: (record: BusRecord) => R): Promise<R> {
     if (this.#unconfirmed >= this.#limits.maxPending) {
-      return this.#room(record).then(() => this.#enqueue(record, confirm));
+      return this.#enqueueWhenRoom(record, confirm);
     }
     this.#unconfirmed++;
     return this.#enqueue(record, confirm);
   }
 
-  /** Resolves when there is room, with the place taken. */
-  #room(record: BusRecord): Promise<void> {
+  /** Takes its place the moment there is room: a step later, one that never waited could come before it. */
+  #enqueueWhenRoom<R>(record: BusRecord, confirm: (record: BusRecord) => R): Promise<R> {
     const { maxPending, whenFull, publishTimeout } = this.#limits;
     if (whenFull === 'fail') {
       return Promise.reject(
@@ -84,7 +84,7 @@ export class Publisher {
       const go = (): void => {
         this.#clock.clearTimeout(timer);
         this.#unconfirmed++;
-        resolve();
+        resolve(this.#enqueue(record, confirm));
       };
       const timer = this.#clock.setTimeout(() => {
         this.#waiting = this.#waiting.slice(this.#next).filter((other) => other !== go);

@@ -77,10 +77,6 @@ export class Requester {
     this.#middleware = middleware;
   }
 
-  get pending(): number {
-    return this.#pending.size;
-  }
-
   /** The address that requests carry. Opened with the first one, which waits for it no longer than its own deadline. */
   async address(topic: string, timeout: number, signal: AbortSignal | undefined): Promise<string> {
     return this.#inbox?.address ?? this.#opened(topic, timeout, signal);

@@ -38,7 +38,7 @@ export class Consumer {
   #aborting = false;
   #closing: Promise<void> | undefined;
   #stopped: Promise<void> = Promise.resolve();
-  #failure: BusError | undefined;
+  #hasFailed = false;
 
   constructor(plan: ConsumerPlan, core: Core) {
     this.plan = plan;
@@ -59,10 +59,6 @@ export class Consumer {
   }
   get waiting(): number {
     return this.#runner.scheduler.waiting;
-  }
-  /** Why it ended by itself, if it did. */
-  get failure(): BusError | undefined {
-    return this.#failure;
   }
   get closed(): boolean {
     return this.#closing !== undefined;
@@ -208,8 +204,8 @@ export class Consumer {
   }
 
   #failed(error: BusError): void {
-    if (this.#failure !== undefined || this.closed) return;
-    this.#failure = error;
+    if (this.#hasFailed || this.closed) return;
+    this.#hasFailed = true;
     const { pattern, group } = this.plan;
     this.#core.logger.error({ pattern, group, err: error }, 'subscription ended');
     this.#core.events.emit('subscription.failed', { pattern, group, error });

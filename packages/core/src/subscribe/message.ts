@@ -77,7 +77,7 @@ export interface Message<T = any> {
 export type Phase = 'waiting' | 'handling' | 'handled' | 'abandoned';
 
 /** How a message can be settled. */
-export type Settlement = 'ack' | 'nack' | 'deadLetter' | 'release';
+export type Settlement = 'ack' | 'nack' | 'deadLetter';
 
 /** A batch that is being handled: it holds one slot, until its handler ends or all of its messages have timed out. */
 export interface BatchRun {

@@ -9,7 +9,7 @@ import { Retry } from './retry.ts';
 import { Rota } from './rota.ts';
 
 /** Nothing was refused. */
-export const NONE: readonly Delivery[] = Object.freeze([]);
+const NONE: readonly Delivery[] = Object.freeze([]);
 
 /** What a group works with. */
 export interface GroupTools {
