@@ -13,8 +13,9 @@ import type { ConformanceSetup, RawMessage, ServerControl } from './setup.ts';
 /** Milliseconds that a condition may take. */
 const PATIENCE = 10_000;
 
-/** Milliseconds between two looks at a condition. */
+/** Milliseconds between two looks at a condition: short at first, longer where a server is asked for a long time. */
 const LOOK = 5;
+const LONGEST_LOOK = 50;
 
 /** One entry of a bus's log. */
 export interface LogEntry {
@@ -140,11 +141,11 @@ export class CaseContext {
     timeout: number = this.#setup.patience ?? PATIENCE,
   ): Promise<NonNullable<T>> {
     const deadline = performance.now() + timeout;
-    for (;;) {
+    for (let look = LOOK; ; look = Math.min(look * 1.2, LONGEST_LOOK)) {
       const value = await condition();
       if (value) return value as NonNullable<T>;
       if (performance.now() > deadline) throw new Error(`waited ${timeout} ms in vain until ${what}`);
-      await new Promise((resolve) => setTimeout(resolve, LOOK));
+      await new Promise((resolve) => setTimeout(resolve, look));
     }
   }
 

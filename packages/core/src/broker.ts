@@ -269,6 +269,8 @@ export interface Admin {
   /** Deletes a topic and what is in it. False when there was none. */
   deleteTopic(topic: string): Promise<boolean>;
   listGroups(): Promise<readonly GroupInfo[]>;
+  /** One of these, without looking at the others. Undefined when there is no such group. */
+  group(pattern: string, group: string): Promise<GroupInfo | undefined>;
   /** Creates a group that starts at `from`; an existing one is left where it is. */
   ensureGroup(pattern: string, group: string, from: StartPosition): Promise<void>;
   /** Deletes a group and its position; its members are told by `Sink.failed`. False when there was none. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { AbortError, BusError, ClosedError, type Message } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
-import { settled, standingGroup } from '../helpers/groups.ts';
+import { groupInfo, settled, standingGroup } from '../helpers/groups.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { distinct, numbers } from '../helpers/sequence.ts';
 
@@ -268,9 +268,7 @@ const pulled: readonly Case[] = [
         () => undefined,
         (error: unknown) => error,
       );
-      await t.until('the group is there', async () =>
-        (await bus.admin.listGroups()).some((one) => one.group === group),
-      );
+      await t.until('the group is there', () => groupInfo(bus, topic, group));
       await t.until('the stream is a member', () => bus.stats().subscriptions === 1);
       await bus.admin.deleteGroup(topic, group);
       assert.ok(BusError.is(await next));

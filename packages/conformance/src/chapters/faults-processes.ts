@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Case, chapter } from '../case.ts';
 import { startChild } from '../child/start.ts';
-import { settled, standingGroup } from '../helpers/groups.ts';
+import { groupInfo, settled, standingGroup } from '../helpers/groups.ts';
 import { distinct, numbers } from '../helpers/sequence.ts';
 
 /** Milliseconds for a server to notice that a process is gone, beyond the lease. */
@@ -40,7 +40,7 @@ export const faultsProcesses: readonly Case[] = chapter('faults', [
         if (t.capabilities.admin === 'none') return;
         await t.until(
           'everything is settled',
-          async () => (await bus.admin.listGroups()).some((one) => one.group === group && one.depth === 0),
+          async () => (await groupInfo(bus, topic, group))?.depth === 0,
           2 * wait + NOTICE,
         );
       }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type StartPosition, UnsupportedError } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import type { CaseContext } from '../context.ts';
+import { groupInfo } from '../helpers/groups.ts';
 import { listen } from '../helpers/listen.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { ascending, numbers } from '../helpers/sequence.ts';
@@ -207,8 +208,8 @@ export const groupsStart: readonly Case[] = chapter('groups', [
       await subscription.unsubscribe();
       await bus.publish(topic, 1);
       const found = await t.until('it waits for the group', async () => {
-        const all = await bus.admin.listGroups();
-        return all.find(({ group, depth }) => group === t.name() && depth === 1);
+        const info = await groupInfo(bus, topic, t.name());
+        return info?.depth === 1 ? info : undefined;
       });
       assert.equal(found.pattern, topic);
       assert.equal(found.members, 0);

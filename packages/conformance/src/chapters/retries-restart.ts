@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Message } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import { collectDeadLetters } from '../helpers/dead-letters.ts';
-import { settled } from '../helpers/groups.ts';
+import { groupInfo, settled } from '../helpers/groups.ts';
 import { hanging } from '../helpers/hang.ts';
 import { listen } from '../helpers/listen.ts';
 
@@ -104,8 +104,7 @@ export const retriesRestart: readonly Case[] = chapter('retries', [
       await bus.publish(topic, 'x');
       await t.until('it failed', () => bus.stats().retried === 1);
       await t.until('the broker has it', async () => {
-        const groups = bus.capabilities.admin === 'none' ? [] : await bus.admin.listGroups();
-        return groups.find(({ group }) => group === t.name())?.inFlight !== 1;
+        return (await groupInfo(bus, topic, t.name()))?.inFlight !== 1;
       });
       await t.server.crash!(broker);
       const survivor = await t.bus();

@@ -10,8 +10,7 @@ export async function standingGroup(bus: Bus, pattern: string, group: string): P
 /** What the server says of a group; undefined where there is none, or where the broker does not tell. */
 export async function groupInfo(bus: Bus, pattern: string, group: string): Promise<GroupInfo | undefined> {
   if (bus.capabilities.admin === 'none') return undefined;
-  const groups = await bus.admin.listGroups();
-  return groups.find((one) => one.group === group && one.pattern === pattern);
+  return bus.admin.group(pattern, group);
 }
 
 /** Waits until nothing of the group is unsettled, where the broker can tell. */

@@ -30,6 +30,7 @@ export function connectedAdmin(admin: Admin, ready: () => Promise<void>): Admin 
     ensureTopic: onTopic((topic) => admin.ensureTopic(topic)),
     deleteTopic: onTopic((topic) => admin.deleteTopic(topic)),
     listGroups: () => ready().then(() => admin.listGroups()),
+    group: onGroup((pattern, name) => admin.group(pattern, name)),
     ensureGroup: onGroup((pattern, name, start: StartPosition) => {
       checkArgument('where the group starts', start, from);
       return admin.ensureGroup(pattern, name, start);

@@ -6,6 +6,7 @@ import {
   type TopicInfo,
   ValidationError,
 } from '@ambus/core';
+import type { Group } from '../group/group.ts';
 import { deleteGroup, ensureGroup } from '../hub/membership.ts';
 import type { Connection } from './connection.ts';
 
@@ -38,15 +39,14 @@ export class MemoryAdmin implements Admin {
   }
 
   listGroups(): Promise<readonly GroupInfo[]> {
-    return this.#ask(({ space }) =>
-      space.routes.durable().map((group) => ({
-        group: group.name!,
-        pattern: group.pattern,
-        depth: group.waiting + group.inFlight,
-        inFlight: group.inFlight,
-        members: group.members.length,
-      })),
-    );
+    return this.#ask(({ space }) => space.routes.durable().map(infoOf));
+  }
+
+  group(pattern: string, group: string): Promise<GroupInfo | undefined> {
+    return this.#ask(({ space }) => {
+      const found = space.routes.durable().find((one) => one.name === group && one.pattern === pattern);
+      return found && infoOf(found);
+    });
   }
 
   ensureGroup(pattern: string, group: string, from: StartPosition): Promise<void> {
@@ -90,6 +90,16 @@ export class MemoryAdmin implements Admin {
     const connection = this.#connection();
     return connection.request(() => effect(connection));
   }
+}
+
+function infoOf(group: Group): GroupInfo {
+  return {
+    group: group.name!,
+    pattern: group.pattern,
+    depth: group.waiting + group.inFlight,
+    inFlight: group.inFlight,
+    members: group.members.length,
+  };
 }
 
 function place(cursor: string): number {
