@@ -1,23 +1,28 @@
 // Runs the conformance suite on every broker and writes the matrix of cases by broker to docs/conformance.md:
 //
 //   pnpm run conformance
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CHAPTERS, type ConformanceResults, type Outcome, suite } from '@ambus/conformance';
-import { tool } from './run.ts';
+import { CHAPTERS, type ConformanceResults, type Outcome, suite, titleOf } from '@ambus/conformance';
+import { root, tool } from './run.ts';
 
 const PAGE = fileURLToPath(new URL('../docs/conformance.md', import.meta.url));
 
 const OUTCOMES: readonly Outcome[] = ['native', 'emulated', 'not offered', 'needs a server', 'failed'];
 
+/** Memory first, since it is the reference; variants after their broker. */
+const ORDER = ['memory', 'redis', 'nats', 'kafka', 'sqs', 'servicebus'];
+const place = ({ broker, variant }: ConformanceResults): number =>
+  ORDER.indexOf(broker) * 2 + (variant === undefined ? 0 : 1);
+
 /** The page for these results. Without durations, so that it changes only when an outcome does. */
 export function matrix(all: readonly ConformanceResults[]): string {
-  const names = all.map(({ broker }) => broker);
+  const names = all.map(titleOf);
   const about = all.map(
-    ({ broker, version, started, results }) =>
-      `| ${broker} | ${version} | ${started} | ${OUTCOMES.map((one) => results.filter(({ outcome }) => outcome === one).length).join(' | ')} |`,
+    ({ version, started, results }, n) =>
+      `| ${names[n]} | ${version} | ${started} | ${OUTCOMES.map((one) => results.filter(({ outcome }) => outcome === one).length).join(' | ')} |`,
   );
   const additional = all.flatMap(({ results }) =>
     results.filter(({ id }) => suite.every((one) => one.id !== id)),
@@ -62,16 +67,25 @@ if (import.meta.main) {
   const folder = mkdtempSync(join(tmpdir(), 'ambus-conformance-'));
   try {
     process.env.AMBUS_CONFORMANCE_RESULTS = folder;
-    const run = await tool('vitest', 'vitest', ['run', 'packages/conformance/test/memory.test.ts']);
+    const files = globSync(
+      ['packages/conformance/test/memory.test.ts', 'packages/*/test/conformance*.test.ts'],
+      {
+        cwd: root,
+      },
+    );
+    // One after the other: nothing may compete with their timing.
+    const run = await tool('vitest', 'vitest', ['run', '--no-file-parallelism', ...files]);
     const all = readdirSync(folder)
       .sort()
-      .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as ConformanceResults);
+      .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as ConformanceResults)
+      .sort((a, b) => place(a) - place(b));
     if (all.length === 0) throw new Error(`no results: ${run.output}`);
     writeFileSync(PAGE, matrix(all));
     await tool('@biomejs/biome', 'biome', ['check', '--write', PAGE]);
-    for (const { broker, results } of all) {
-      const failed = results.filter((one) => one.outcome === 'failed');
-      console.log(`${broker}: ${results.length - failed.length} of ${results.length}`);
+    for (const one of all) {
+      const { results } = one;
+      const failed = results.filter((result) => result.outcome === 'failed');
+      console.log(`${titleOf(one)}: ${results.length - failed.length} of ${results.length}`);
       for (const { id } of failed) console.log(`  failed: ${id}`);
       if (failed.length > 0) process.exitCode = 1;
     }

@@ -11,4 +11,11 @@ export {
   runCase,
   runConformance,
 } from './run.ts';
-export type { ConformanceSetup, IsolatedSetup, RawClient, RawMessage, ServerControl } from './setup.ts';
+export {
+  type ConformanceSetup,
+  type IsolatedSetup,
+  type RawClient,
+  type RawMessage,
+  type ServerControl,
+  titleOf,
+} from './setup.ts';

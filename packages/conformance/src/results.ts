@@ -1,18 +1,19 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CaseResult } from './run.ts';
-import type { ConformanceSetup } from './setup.ts';
+import { type ConformanceSetup, titleOf } from './setup.ts';
 
 /** A run on one broker, as it is stored. */
 export interface ConformanceResults {
   readonly broker: string;
+  readonly variant?: string;
   readonly version: string;
   readonly started: string;
   readonly node: string;
   readonly results: readonly CaseResult[];
 }
 
-/** Writes `<folder>/<broker>.json`. */
+/** Writes `<folder>/<broker>.json`, or `<broker>-<variant>.json`. */
 export async function writeResults(
   folder: string,
   setup: ConformanceSetup,
@@ -22,11 +23,15 @@ export async function writeResults(
   const sorted = [...results].sort((a, b) => a.id.localeCompare(b.id));
   const stored: ConformanceResults = {
     broker: setup.broker,
+    ...(setup.variant === undefined ? {} : { variant: setup.variant }),
     version,
     started,
     node: process.version,
     results: sorted,
   };
   await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, `${setup.broker}.json`), `${JSON.stringify(stored, null, 2)}\n`);
+  await writeFile(
+    join(folder, `${titleOf(setup).replace(', ', '-')}.json`),
+    `${JSON.stringify(stored, null, 2)}\n`,
+  );
 }

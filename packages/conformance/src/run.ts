@@ -51,7 +51,14 @@ export async function prepare(setup: ConformanceSetup): Promise<readonly Prepare
   const { capabilities } = probe;
   await probe.close();
   const powers = powersOf(setup);
-  return [...suite, ...(setup.additional ?? [])].map((one) => prepareCase(one, setup, capabilities, powers));
+  const { chapters = CHAPTERS, additional = [] } = setup;
+  return [...suite, ...additional]
+    .filter(({ id }) => chapters.includes(chapterOf(id)))
+    .map((one) => prepareCase(one, setup, capabilities, powers));
+}
+
+function chapterOf(id: string): Chapter {
+  return id.slice(0, id.indexOf('/')) as Chapter;
 }
 
 function prepareCase(
@@ -68,7 +75,7 @@ function prepareCase(
   const lacking: string[] = (one.power ?? []).filter((power) => !powers.has(power));
   if (one.isolated === true && setup.isolate === undefined) lacking.push('one of its own');
   const { id, name, timeout = DEFAULT_TIMEOUT } = one;
-  const about = { id, name, chapter: id.slice(0, id.indexOf('/')) as Chapter };
+  const about = { id, name, chapter: chapterOf(id) };
   const skipped = lacking.length > 0 ? `needs a server (${lacking.join(', ')})` : undefined;
   const outcome: Outcome =
     missing !== undefined

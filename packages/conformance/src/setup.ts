@@ -1,10 +1,14 @@
 import type { Broker } from '@ambus/core';
-import type { Case, Power } from './case.ts';
+import type { Case, Chapter, Power } from './case.ts';
 
 /** What a broker package gives to run the suite. About 20 lines for most. */
 export interface ConformanceSetup {
   /** The broker's name, as in its `Broker.name`. */
   readonly broker: string;
+  /** The form of the server, where there are several: `cluster`, `valkey`. Each is reported by itself. */
+  readonly variant?: string;
+  /** Only these chapters: for a variant that could differ in some. Default: all. */
+  readonly chapters?: readonly Chapter[];
   /**
    * Makes a broker for one bus, all of them on the same server.
    *
@@ -96,6 +100,11 @@ export interface RawClient {
   publish(prefix: string, topic: string, message: RawMessage): Promise<void>;
   /** What lies on a topic, oldest first. */
   read(prefix: string, topic: string): Promise<readonly RawMessage[]>;
+}
+
+/** What a report calls it: the broker, and the variant if there is one. */
+export function titleOf({ broker, variant }: Pick<ConformanceSetup, 'broker' | 'variant'>): string {
+  return variant === undefined ? broker : `${broker}, ${variant}`;
 }
 
 /** The powers that a setup has. */

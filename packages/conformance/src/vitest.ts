@@ -1,7 +1,7 @@
 import { afterAll, describe, it } from 'vitest';
 import { writeResults } from './results.ts';
 import { type CaseResult, prepare, runCase } from './run.ts';
-import type { ConformanceSetup } from './setup.ts';
+import { type ConformanceSetup, titleOf } from './setup.ts';
 
 /**
  * Registers the suite with Vitest: one concurrent test a case. A case that needs control over a server which the setup
@@ -9,17 +9,17 @@ import type { ConformanceSetup } from './setup.ts';
  *
  * `AMB_BROKERS=redis,nats` narrows a run to these brokers on purpose; the others' cases are then skipped.
  *
- * With `AMBUS_CONFORMANCE_RESULTS` set to a folder, results are written there as `<broker>.json`.
+ * With `AMBUS_CONFORMANCE_RESULTS` set to a folder, results are written there as `<broker>.json`, or `<broker>-<variant>.json`.
  */
 export async function describeConformance(setup: ConformanceSetup): Promise<void> {
   const wanted = process.env.AMB_BROKERS;
   if (wanted && !wanted.split(',').includes(setup.broker)) {
-    describe.skip(`conformance: ${setup.broker} (not in AMB_BROKERS)`, () => it('is left out', () => {}));
+    describe.skip(`conformance: ${titleOf(setup)} (not in AMB_BROKERS)`, () => it('is left out', () => {}));
     return;
   }
   const cases = await prepare(setup);
   const results: CaseResult[] = [];
-  describe(`conformance: ${setup.broker}`, () => {
+  describe(`conformance: ${titleOf(setup)}`, () => {
     for (const prepared of cases) {
       const { id, name, skipped, timeout } = prepared;
       it.concurrent(`${id}: ${name}${skipped === undefined ? '' : ` (${skipped})`}`, {
