@@ -14,7 +14,7 @@ import type { BatchAck, BatchHandler, Handler, SubscribeOptions } from './subscr
 import type { ReceiveOptions } from './subscribe/receive.ts';
 import type { MessageStream } from './subscribe/stream.ts';
 import type { Subscription } from './subscribe/subscription.ts';
-import type { AnyTopics, Publishes, Receives, TopicName } from './topic/typed.ts';
+import type { Publishes, Receives, TopicName } from './topic/typed.ts';
 
 /** One entry of `publishMany`. */
 export interface PublishEntry extends Omit<PublishOptions, 'signal'> {
@@ -38,9 +38,11 @@ export interface RunOptions {
  * Every method checks its arguments first and rejects with a `ValidationError` that names what is wrong, before anything
  * is sent. After `close()` all of them reject with a `ClosedError`.
  *
- * @typeParam M - payload types by topic; `createBus<{ 'orders.created': Order }>()`
+ * @typeParam M - payload types by topic; `createBus<{ 'orders.created': Order }>()`. Left out, it stands for any bus: a
+ * function that takes a `Bus` takes every one.
  */
-export interface Bus<M = AnyTopics> extends AsyncDisposable {
+// biome-ignore lint/suspicious/noExplicitAny: the only type that a bus of any topics is assignable to
+export interface Bus<M = any> extends AsyncDisposable {
   /** The broker's name. */
   readonly broker: string;
   /** What the broker can do. */

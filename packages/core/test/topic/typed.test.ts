@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { z } from 'zod';
 import { memory } from '../../../memory/src/index.ts';
-import { createBus, defineTopics, ValidationError } from '../../src/index.ts';
+import { type Bus, createBus, defineTopics, ValidationError } from '../../src/index.ts';
 
 interface Order {
   id: number;
@@ -88,6 +88,14 @@ describe('typed topics', () => {
       .poll(async () => (await strict.deadLetters.list()).items)
       .toMatchObject([{ reason: 'undecodable', data: { at: 7 }, error: { name: 'ValidationError' } }]);
   });
+});
+
+it('a function that takes a bus takes every bus', async () => {
+  const nameOf = (bus: Bus): string => bus.broker;
+  await using typed = await createBus<{ 'orders.created': Order }>({ broker: memory() });
+  await using declared = await createBus({ broker: memory(), topics: { 'orders.#': { ttl: 1_000 } } });
+  await using open = await createBus({ broker: memory() });
+  expect([nameOf(typed), nameOf(declared), nameOf(open)]).toEqual(['memory', 'memory', 'memory']);
 });
 
 it('topics that options do not name stay open and untyped', async () => {
