@@ -171,13 +171,9 @@ export class DeadLetters {
     checkOptions('replay option', options, REPLAY_SPEC);
     checkWhich(which);
     const { edit, deadLetterTopic } = options;
-    let consumers: Promise<ReadonlySet<string> | undefined> | undefined;
+    const known = new Map<string, Promise<boolean>>();
     return this.#each(which, deadLetterTopic, async ({ letter, stored, info }) => {
-      consumers ??= this.#consumers();
-      if (
-        info.group !== undefined &&
-        (await consumers)?.has(consumerId(info.pattern, info.group)) === false
-      ) {
+      if (info.group !== undefined && !(await this.#exists(info.pattern, info.group, known))) {
         throw new ValidationError(
           `dead letter "${letter.id}" cannot be replayed: group "${info.group}" of "${info.pattern}" no longer exists`,
           { topic: info.topic },
@@ -206,11 +202,14 @@ export class DeadLetters {
     return this.#each(which, options.deadLetterTopic, async () => {});
   }
 
-  /** The groups that there are, where the broker can say. */
-  async #consumers(): Promise<ReadonlySet<string> | undefined> {
+  /** Whether the group is there, as far as the broker can say. Asked for once a replay. */
+  async #exists(pattern: string, group: string, known: Map<string, Promise<boolean>>): Promise<boolean> {
     const admin = await this.#admin();
-    if (this.#core.broker.capabilities.admin === 'none') return undefined;
-    return new Set((await admin.listGroups()).map(({ pattern, group }) => consumerId(pattern, group)));
+    if (this.#core.broker.capabilities.admin === 'none') return true;
+    const id = consumerId(pattern, group);
+    const exists = known.get(id) ?? admin.group(pattern, group).then((info) => info !== undefined);
+    known.set(id, exists);
+    return exists;
   }
 
   /** One after the other: two at once would act on the same letters. */

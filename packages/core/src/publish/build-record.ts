@@ -35,6 +35,9 @@ export interface Internal {
 
 const NO_OPTIONS: PublishOptions = {};
 
+/** Of an answer that is an error: a serializer with schemas has no form for nothing. */
+const NO_PAYLOAD = new Uint8Array(0);
+
 /**
  * Makes the wire form of a message. Asynchronous only where a schema, a serializer or compression is: this is the hot
  * path, and written so that a plain message costs no closure. Options are checked already.
@@ -70,9 +73,10 @@ function serialize(
 ): BusRecord | Promise<BusRecord> {
   // Bytes are copied: the caller may go on using its buffer while the record waits to be sent. Not by `slice`, which on a
   // Buffer copies nothing.
-  const bytes = data instanceof Uint8Array;
+  const payload = internal?.extensions?.error === undefined ? data : NO_PAYLOAD;
+  const bytes = payload instanceof Uint8Array;
   const contentType = bytes ? BYTES : topic.serializer.contentType;
-  const body = bytes ? new Uint8Array(data) : toBytes(topic, data, options.headers);
+  const body = bytes ? new Uint8Array(payload) : toBytes(topic, payload, options.headers);
   if (body instanceof Promise) {
     return body.then((settled) => compressed(topic, settled, contentType, options, now, defaults, internal));
   }

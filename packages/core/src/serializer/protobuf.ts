@@ -16,7 +16,7 @@ import {
 import { ConfigError, SerializationError } from '../errors.ts';
 import { compilePattern } from '../topic/pattern.ts';
 import { describe, patternProblem } from '../topic/topic.ts';
-import { fromMessage, toMessage } from './protobuf-values.ts';
+import { fromMessage, type Reading, toMessage } from './protobuf-values.ts';
 import type { Serializer, SerializerContext } from './serializer.ts';
 
 /** Where the message types are, which topic has which, and how values arrive. */
@@ -104,32 +104,39 @@ export async function protobuf(options: ProtobufOptions): Promise<Serializer> {
     return type;
   };
 
-  const { int64 = 'bigint', enums = 'number' } = options;
+  const reading = { int64: options.int64 ?? 'bigint', enums: options.enums ?? 'number' };
   return {
     contentType: 'application/protobuf',
     serialize(data: unknown, { topic }: SerializerContext): Uint8Array {
       return attempt(topic, `the payload for topic "${topic}" is not what its protobuf type says`, () => {
-        const type = typeOf(topic);
-        const message = toMessage(type, data);
-        const wrong = type.verify(message as Record<string, unknown>);
-        if (wrong !== null) throw new SerializationError(`payload is no ${type.fullName.slice(1)}: ${wrong}`);
-        return type.encode(message as Record<string, unknown>).finish();
+        return encodeMessage(typeOf(topic), data);
       });
     },
     deserialize(body: Uint8Array, { topic }: SerializerContext): unknown {
       return attempt(
         topic,
         `the body of ${body.length} bytes is not the protobuf message of topic "${topic}"`,
-        () => {
-          const type = typeOf(topic);
-          return fromMessage(type, type.decode(Buffer.from(body.buffer, body.byteOffset, body.length)), {
-            int64,
-            enums,
-          });
-        },
+        () => decodeMessage(typeOf(topic), body, reading),
       );
     },
   };
+}
+
+/**
+ * Writes a payload as a message of a type of protobufjs, by the rules of `protobuf()`.
+ *
+ * @throws {SerializationError} naming the field that does not fit
+ */
+export function encodeMessage(type: Type, data: unknown): Uint8Array {
+  const message = toMessage(type, data) as Record<string, unknown>;
+  const wrong = type.verify(message);
+  if (wrong !== null) throw new SerializationError(`payload is no ${type.fullName.slice(1)}: ${wrong}`);
+  return type.encode(message).finish();
+}
+
+/** Reads what `encodeMessage` wrote, in whatever language. Throws protobufjs's own errors when it is no such message. */
+export function decodeMessage(type: Type, body: Uint8Array, reading: Reading): Record<string, unknown> {
+  return fromMessage(type, type.decode(Buffer.from(body.buffer, body.byteOffset, body.length)), reading);
 }
 
 function attempt<T>(topic: string, what: string, action: () => T): T {

@@ -11,6 +11,8 @@ export interface SerializerContext {
  * of a fleet can change theirs one at a time.
  *
  * What it throws reaches the publisher as a `SerializationError`, or sends the message to the dead letters on arrival.
+ * One of the bus's own errors that is retryable, and a `ConnectionError`, says that something is out of reach for now: the
+ * publisher gets it as it is, and a message that arrived comes again later, however often, and is not dead-lettered for it.
  * Both directions may be asynchronous (a schema registry); a plain return value is the fast way.
  */
 export interface Serializer {

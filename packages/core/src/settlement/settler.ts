@@ -1,5 +1,5 @@
 import type { Delivery } from '../broker.ts';
-import { atMost, type Timer } from '../clock.ts';
+import { atMost } from '../clock.ts';
 import { checkArgument, milliseconds } from '../config/check.ts';
 import type { Core } from '../core.ts';
 import type { DeadLetterRule } from '../dead-letter/options.ts';
@@ -10,9 +10,11 @@ import type { PublishOptions } from '../publish/options.ts';
 import type { Receipt } from '../publish/receipt.ts';
 import { decodeRetry, type RetryPolicy, retryDelay, retryPolicy } from '../retry/policy.ts';
 import { isRetryable } from '../retry/retryable.ts';
+import { isOutage } from '../subscribe/decode.ts';
 import type { Flow } from '../subscribe/flow.ts';
 import { IncomingMessage, type MessageOwner, type Settlement } from '../subscribe/message.ts';
 import { timeout } from '../subscribe/options.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 /** How a consumer wants its messages settled. */
 export interface SettlementRules {
@@ -44,6 +46,12 @@ export interface SettlerHooks {
 /** Milliseconds between tries to store a dead letter: short first, since the message holds its place, then patient. */
 const STORE_RETRY = { first: 200, longest: 30_000 };
 
+/** Milliseconds until a message is tried again that could not be decoded in an outage. */
+const OUTAGE_WAIT = 1_000;
+
+/** Milliseconds between two lines in the log about an outage. */
+const OUTAGE_TOLD = 10_000;
+
 /** Decides and carries out what becomes of each message of one flow. */
 export class Settler implements MessageOwner {
   readonly #flow: Flow;
@@ -51,15 +59,16 @@ export class Settler implements MessageOwner {
   readonly #core: Core;
   readonly #hooks: SettlerHooks;
   readonly #pending = new Set<Promise<unknown>>();
-  /** Retries that wait in this process. */
-  readonly #retries = new Map<Delivery, { readonly timer: Timer; readonly message: IncomingMessage }>();
+  readonly #room: WaitingRoom;
   #stopped = false;
+  #outageTold = Number.NEGATIVE_INFINITY;
 
   constructor(flow: Flow, rules: SettlementRules, core: Core, hooks: SettlerHooks) {
     this.#flow = flow;
     this.#rules = rules;
     this.#core = core;
     this.#hooks = hooks;
+    this.#room = new WaitingRoom(core.clock);
   }
 
   get group(): string | undefined {
@@ -166,6 +175,27 @@ export class Settler implements MessageOwner {
     message.settled = this.#track(this.#deadLetter(message, reason, error));
   }
 
+  /**
+   * Hopeless, unless an outage is the reason: then it waits here, with its lease and its key's lane. Given back to the
+   * broker it would use up its attempts, and be overtaken by others of its key.
+   */
+  undecodable(message: IncomingMessage, error: unknown): void {
+    if (!isOutage(error)) {
+      this.hopeless(message, 'undecodable', error);
+    } else if (!message.isLost && message.settlement === undefined) {
+      this.#tellOutage(message, error);
+      this.#waitHere(message, message.attempt, OUTAGE_WAIT, true);
+    }
+  }
+
+  /** Now and then: in an outage there are many messages, each of which is tried again and again. */
+  #tellOutage(message: IncomingMessage, error: unknown): void {
+    const now = this.#core.clock.now();
+    if (now - this.#outageTold < OUTAGE_TOLD) return;
+    this.#outageTold = now;
+    this.#core.logger.warn({ ...this.describe(message), err: error }, 'messages cannot be decoded yet');
+  }
+
   /** The policy for one message: what its publisher asked for, over the consumer's own. */
   policy(message: IncomingMessage): RetryPolicy {
     const own = message.record.extensions?.retry;
@@ -194,7 +224,8 @@ export class Settler implements MessageOwner {
     }
     const block = this.#rules.retry.order === 'block';
     if (!this.#flow.returnable || this.#core.broker.capabilities.retryDelay === 'none') {
-      return this.#retryHere(message, delay, block);
+      // For subscriptions that leave nothing on the server, so have nothing there that could wait.
+      return this.#waitHere(message, message.attempt + 1, delay, block);
     }
     const followers = block ? [...this.#hooks.takeLane(message)] : [];
     try {
@@ -208,29 +239,22 @@ export class Settler implements MessageOwner {
     }
   }
 
-  /** For subscriptions that leave nothing on the server, so have nothing there that could wait. */
-  #retryHere(message: IncomingMessage, delay: number, block: boolean): void {
+  #waitHere(message: IncomingMessage, attempt: number, delay: number, keepsLane: boolean): void {
     if (this.#stopped) return;
-    // Where it blocks, its key stays taken: for its successor.
-    if (block) message.holdsLane = false;
+    if (keepsLane) message.holdsLane = false;
     this.#hooks.settled(message);
-    const timer = this.#core.clock.setTimeout(() => {
-      this.#retries.delete(message.loan);
+    this.#room.add({ message, attempt, keepsLane }, delay, () => {
       // Another one: the handler of this attempt may have kept it, and still run.
       const again = new IncomingMessage(message.loan, this);
-      again.attempt = message.attempt + 1;
-      this.#hooks.again(again, block);
-    }, delay);
-    this.#retries.set(message.loan, { timer, message });
+      again.attempt = attempt;
+      this.#hooks.again(again, keepsLane);
+    });
   }
 
   /** Its lease is lost: somebody else retries it. */
   forget(delivery: Delivery): void {
-    const waiting = this.#retries.get(delivery);
-    if (waiting === undefined) return;
-    this.#retries.delete(delivery);
-    this.#core.clock.clearTimeout(waiting.timer);
-    if (this.#rules.retry.order === 'block') this.#hooks.abandonLane(waiting.message);
+    const waiting = this.#room.forget(delivery);
+    if (waiting?.keepsLane) this.#hooks.abandonLane(waiting.message);
   }
 
   async #deadLetter(message: IncomingMessage, reason: string, error: unknown): Promise<void> {
@@ -314,8 +338,9 @@ export class Settler implements MessageOwner {
   async finish(): Promise<void> {
     this.#stopped = true;
     this.#stop.resolve();
-    for (const { timer } of this.#retries.values()) this.#core.clock.clearTimeout(timer);
-    this.#retries.clear();
+    const untouched = this.#room.clear();
+    // Where they cannot be given back their leases run out, and they come again.
+    if (this.#flow.returnable) await this.#flow.release(untouched).catch(() => {});
     while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
   }
 }

@@ -96,7 +96,8 @@ export class Consumer {
         if (this.#paused.size > 0 && flow.returnable) {
           // Due while nothing may run here: others may have the time.
           if (heldLane) scheduler.laneFreed(message);
-          flow.nack(message.loan, 0).catch(() => {});
+          const untouched = message.attempt === message.loan.attempt;
+          (untouched ? flow.release([message.loan]) : flow.nack(message.loan, 0)).catch(() => {});
           return;
         }
         if (heldLane) scheduler.again(message);

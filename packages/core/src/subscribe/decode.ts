@@ -1,4 +1,4 @@
-import { type BusError, SerializationError } from '../errors.ts';
+import { BusError, ConnectionError, SerializationError } from '../errors.ts';
 import { decompress } from '../serializer/compression.ts';
 import type { SerializerRegistry } from '../serializer/registry.ts';
 import type { SerializerContext } from '../serializer/serializer.ts';
@@ -18,16 +18,27 @@ export interface Decoding {
  * Fills in `message.data`. Asynchronous only where compression, the serializer or the schema is. A dead letter that cannot
  * be decoded has none.
  *
- * @throws {SerializationError | ValidationError} also as a rejection; another try cannot help either
+ * @throws {SerializationError | ValidationError} also as a rejection; another try cannot help either, unless `isOutage`
  */
 export function decode(message: IncomingMessage, decoding: Decoding): void | Promise<void> {
   if (message.record.extensions?.deadLetter === undefined) return decodeBody(message, decoding);
   // Bytes that cannot be decoded are one reason to lie in the dead letters: whoever handles them there gets the bytes.
   try {
-    return decodeBody(message, decoding)?.catch(() => {});
-  } catch {
-    return undefined;
+    return decodeBody(message, decoding)?.catch(unlessOutage);
+  } catch (error) {
+    return unlessOutage(error);
   }
+}
+
+/**
+ * Whether decoding failed for what a serializer needs and could not reach, such as a schema registry: this says nothing
+ * about the message. Refused credentials are no fault of the message either, although trying again may not help.
+ */
+export const isOutage = (error: unknown): boolean =>
+  BusError.is(error) && (error.retryable || ConnectionError.is(error));
+
+function unlessOutage(error: unknown): void {
+  if (isOutage(error)) throw error;
 }
 
 function decodeBody(message: IncomingMessage, decoding: Decoding): void | Promise<void> {
@@ -83,7 +94,7 @@ function originOf(message: IncomingMessage): SerializerContext {
 }
 
 function undecodable(topic: string, cause: unknown): BusError {
-  if (SerializationError.is(cause)) return cause;
+  if (SerializationError.is(cause) || (BusError.is(cause) && isOutage(cause))) return cause;
   const text = cause instanceof Error ? cause.message : String(cause);
   return new SerializationError(`the body cannot be decoded: ${text}`, { topic, cause });
 }

@@ -5,7 +5,7 @@ import { TimeoutError } from '../errors.ts';
 import type { Settler } from '../settlement/settler.ts';
 import { BatchScheduler } from './batch-scheduler.ts';
 import { Deadlines } from './deadlines.ts';
-import { decode } from './decode.ts';
+import { decode, isOutage } from './decode.ts';
 import type { IncomingMessage } from './message.ts';
 import type { ConsumerPlan } from './plan.ts';
 import { runBatch } from './run-batch.ts';
@@ -191,14 +191,15 @@ export class Runner {
   }
 
   #undecodable(message: IncomingMessage, error: unknown): void {
-    this.#breaker?.forget();
+    if (isOutage(error)) this.#breaker?.failure(error);
+    else this.#breaker?.forget();
     if (message.phase === 'abandoned') return;
     this.#handled(message);
     this.#failed(message, error);
     if (message.isLost) settlerOf(message).done(message);
     else if (this.#atMostOnce(message)) this.#dropped(message, error);
     else if (this.#plan.refuse !== undefined) settlerOf(message).failed(message, error);
-    else settlerOf(message).hopeless(message, 'undecodable', error);
+    else settlerOf(message).undecodable(message, error);
     this.#slotFreed();
   }
 
@@ -263,7 +264,7 @@ export class Runner {
       this.#handled(message);
       this.#failed(message, error);
       if (this.#atMostOnce(message)) this.#dropped(message, error);
-      else settlerOf(message).hopeless(message, 'undecodable', error);
+      else settlerOf(message).undecodable(message, error);
       return false;
     }
     try {

@@ -71,10 +71,13 @@ export function openStream<T>(
       current = undefined;
       if (ended) return over();
       source ??= open(handle);
-      const opened = await source;
+      // It may end while it is being opened: by its signal, or because the bus closes.
+      const opened = await source.catch((error: unknown) => {
+        if (!ended) throw error;
+      });
       if (ended) {
-        // While it was being opened: nobody else would take it away.
-        await opened.unsubscribe();
+        // Nobody else would take it away.
+        await opened?.unsubscribe();
         return over();
       }
       const offer = offered.shift();
