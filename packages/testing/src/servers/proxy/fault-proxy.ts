@@ -1,0 +1,88 @@
+import { createServer, type Socket } from 'node:net';
+import { freePort } from '../process/ports.ts';
+import { connectPair, type Pair } from './pair.ts';
+
+/** What a proxy does to all that passes. */
+export type ProxyMode =
+  | { readonly kind: 'pass'; readonly delay: number }
+  | { readonly kind: 'blackhole' | 'half-open' | 'cut' };
+
+/** A TCP proxy before a server, with faults. Connections through it keep their bytes and their order. */
+export interface FaultProxy extends AsyncDisposable {
+  readonly host: string;
+  readonly port: number;
+  /** The server's url with the proxy's address. */
+  readonly url: string;
+  /** Connections that are open now. */
+  readonly connections: number;
+  /** Drops all connections, and every new one at once, until `restore`. */
+  cut(): void;
+  /** Drops all connections now; new ones pass. */
+  drop(): void;
+  /** Everything takes so many milliseconds longer, each way. */
+  delay(milliseconds: number): void;
+  /** Connections stay open and nothing passes, either way; after `restore` what was held back goes on. */
+  blackhole(): void;
+  /** The server's side is closed and the client is not told, as when the server's machine vanished. */
+  halfOpen(): void;
+  /** Ends every fault. Connections of which the server's side is gone are dropped. */
+  restore(): void;
+  close(): Promise<void>;
+}
+
+/** Starts a proxy to `host:port`. */
+export async function faultProxy(target: { host: string; port: number; url: string }): Promise<FaultProxy> {
+  const pairs = new Set<Pair>();
+  let mode: ProxyMode = { kind: 'pass', delay: 0 };
+
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, (client: Socket) => {
+    if (mode.kind === 'cut') {
+      client.resetAndDestroy();
+      return;
+    }
+    const pair = connectPair(client, target, mode, () => pairs.delete(pair));
+    pairs.add(pair);
+  });
+  const port = await freePort();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', resolve);
+  });
+  server.unref();
+
+  function set(next: ProxyMode): void {
+    mode = next;
+    for (const pair of pairs) pair.set(next);
+  }
+  const drop = () => {
+    for (const pair of [...pairs]) pair.destroy();
+  };
+
+  async function close(): Promise<void> {
+    drop();
+    if (server.listening) await new Promise((resolve) => server.close(resolve));
+  }
+
+  return {
+    host: '127.0.0.1',
+    port,
+    url: withAddress(target.url, port),
+    get connections() {
+      return pairs.size;
+    },
+    cut: () => set({ kind: 'cut' }),
+    drop,
+    delay: (milliseconds) => set({ kind: 'pass', delay: milliseconds }),
+    blackhole: () => set({ kind: 'blackhole' }),
+    halfOpen: () => set({ kind: 'half-open' }),
+    restore: () => set({ kind: 'pass', delay: 0 }),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Kafka's addresses have no scheme, and what has one is not always known to `URL`. */
+function withAddress(url: string, port: number): string {
+  const [, before = '', after = ''] = /^([a-z]+:\/\/(?:[^@/]*@)?)?[^/?]*(.*)$/.exec(url) ?? [];
+  return `${before}127.0.0.1:${port}${after}`;
+}

@@ -1,0 +1,161 @@
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type FaultProxy, faultProxy } from '../../src/index.ts';
+import { until } from '../../src/servers/process/until.ts';
+
+let echo: Server;
+let inside: Set<Socket>;
+let proxy: FaultProxy;
+
+beforeEach(async () => {
+  inside = new Set();
+  echo = createServer({ allowHalfOpen: true }, (socket) => {
+    inside.add(socket);
+    socket.on('close', () => inside.delete(socket));
+    socket.on('error', () => {});
+    socket.pipe(socket);
+  });
+  await new Promise<void>((resolve) => echo.listen(0, '127.0.0.1', resolve));
+  const { port } = echo.address() as AddressInfo;
+  proxy = await faultProxy({ host: '127.0.0.1', port, url: `redis://me:secret@127.0.0.1:${port}/3` });
+});
+
+afterEach(async () => {
+  await proxy.close();
+  for (const socket of inside) socket.destroy();
+  await new Promise((resolve) => echo.close(resolve));
+});
+
+interface Client {
+  readonly socket: Socket;
+  received(): string;
+  readonly closed: Promise<unknown>;
+}
+
+function client(): Client {
+  const socket = connect(proxy.port, proxy.host);
+  let text = '';
+  socket.on('error', () => {});
+  socket.on('data', (bytes) => {
+    text += bytes;
+  });
+  return { socket, received: () => text, closed: new Promise((resolve) => socket.on('close', resolve)) };
+}
+
+const arrives = ({ received }: Client, text: string) =>
+  until(async () => {
+    if (received() !== text) throw new Error(`${received().length} of ${text.length} came`);
+  }, 5_000);
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+describe('a fault proxy', () => {
+  test('has the url of the server with its own address', () => {
+    expect(proxy.url).toBe(`redis://me:secret@127.0.0.1:${proxy.port}/3`);
+  });
+
+  test('passes every byte in order, also much of it, and ends as the server ends', async () => {
+    const one = client();
+    const text = Array.from({ length: 400_000 }, (_, index) => `${index},`).join('');
+    one.socket.end(text);
+    await arrives(one, text);
+    await one.closed;
+    await until(async () => {
+      if (proxy.connections + inside.size > 0) throw new Error('open');
+    }, 2_000);
+  });
+
+  test('cut drops what is open and what comes, until restore', async () => {
+    const one = client();
+    one.socket.write('a');
+    await arrives(one, 'a');
+    proxy.cut();
+    await one.closed;
+    await client().closed;
+    expect(proxy.connections).toBe(0);
+    proxy.restore();
+    const other = client();
+    other.socket.write('b');
+    await arrives(other, 'b');
+  });
+
+  test('drop drops what is open, and new connections pass', async () => {
+    const one = client();
+    one.socket.write('a');
+    await arrives(one, 'a');
+    proxy.drop();
+    await one.closed;
+    const other = client();
+    other.socket.write('b');
+    await arrives(other, 'b');
+  });
+
+  test('delay makes each way take longer, and keeps the order', async () => {
+    proxy.delay(100);
+    const one = client();
+    const start = performance.now();
+    for (const letter of 'abcdef') one.socket.write(letter);
+    await arrives(one, 'abcdef');
+    expect(performance.now() - start).toBeGreaterThanOrEqual(195);
+    proxy.restore();
+    const again = performance.now();
+    one.socket.write('g');
+    await arrives(one, 'abcdefg');
+    expect(performance.now() - again).toBeLessThan(195);
+  });
+
+  test('what the server said before it closed arrives despite a delay', async () => {
+    const one = client();
+    one.socket.write('a');
+    await arrives(one, 'a');
+    proxy.delay(100);
+    for (const socket of inside) socket.end('bye');
+    await arrives(one, 'abye');
+    await one.closed;
+  });
+
+  test('blackhole lets nothing pass and closes nothing; restore lets it go on', async () => {
+    const one = client();
+    one.socket.write('a');
+    await arrives(one, 'a');
+    proxy.blackhole();
+    one.socket.write('b');
+    const late = client();
+    late.socket.write('c');
+    await pause(200);
+    expect(one.received()).toBe('a');
+    expect(late.received()).toBe('');
+    expect([one.socket.destroyed, late.socket.destroyed, inside.size]).toEqual([false, false, 1]);
+    proxy.restore();
+    await arrives(one, 'ab');
+    await late.closed;
+  });
+
+  test('a blackhole hides from the server that its client has gone', async () => {
+    const one = client();
+    one.socket.write('a');
+    await arrives(one, 'a');
+    proxy.blackhole();
+    one.socket.destroy();
+    await pause(100);
+    expect(inside.size).toBe(1);
+    proxy.restore();
+    await until(async () => {
+      if (inside.size > 0) throw new Error('open');
+    }, 2_000);
+  });
+
+  test('half-open closes the side of the server and does not tell the client', async () => {
+    const one = client();
+    one.socket.write('a');
+    await arrives(one, 'a');
+    proxy.halfOpen();
+    await until(async () => {
+      if (inside.size > 0) throw new Error('open');
+    }, 2_000);
+    one.socket.write('b');
+    await pause(100);
+    expect(one.socket.destroyed).toBe(false);
+    proxy.restore();
+    await one.closed;
+  });
+});
