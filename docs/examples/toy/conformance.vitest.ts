@@ -4,7 +4,7 @@ import { ToyServer, toy } from './broker.ts';
 
 const server = new ToyServer(); // or the address of a real one
 
-await describeConformance({
+await describeConformance('toy', {
   broker: 'toy',
   create: () => toy(server), // a broker for one bus; all on the same server
   about: { version: '1.0.0', started: 'in this process' }, // for the report

@@ -1,4 +1,4 @@
 import { describeConformance } from '../src/vitest.ts';
 import { memorySetup } from './memory-setup.ts';
 
-await describeConformance(memorySetup());
+await describeConformance('memory', memorySetup());
