@@ -1,0 +1,58 @@
+import { BusError, ConfigError, ConnectionError, type ErrorContext } from '@ambus/core';
+
+const BROKER = 'redis';
+
+/** The server refuses the account: trying again changes nothing. */
+const REFUSED = /\b(?:WRONGPASS|NOAUTH|invalid password|Client sent AUTH|user is disabled)/i;
+/** In general, and from within a script. */
+const FORBIDDEN = /\bNOPERM\b|user executing the script can't/;
+/** The server answers, and will take it later or elsewhere. */
+const PASSING =
+  /^(?:READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|OOM|MISCONF|NOREPLICAS|NOSCRIPT|UNBLOCKED)\b/;
+/** The driver's own words for a connection that is not there any more. */
+const BROKEN =
+  /Connection is closed|isn't writeable|aborted due to connection|ECONN|EPIPE|ETIMEDOUT|All sentinels are unreachable|Failed to refresh slots|None of startup nodes|Cluster isn't ready/i;
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Whether it is the connection that failed, so that nobody knows what became of the call. */
+export function isBroken(error: unknown): boolean {
+  return BROKEN.test(messageOf(error));
+}
+
+/** Whether the server this was sent to is not the one to ask any more: a failover, a node that left. */
+export function isMisdirected(error: unknown): boolean {
+  return /^(?:READONLY|MASTERDOWN|MOVED|ASK|CLUSTERDOWN|LOADING|UNBLOCKED)\b/.test(messageOf(error));
+}
+
+export function isMissingScript(error: unknown): boolean {
+  return messageOf(error).startsWith('NOSCRIPT');
+}
+
+/** What the driver or the server said, as one of the bus's errors. Never holds what was sent: that may be a secret. */
+export function toBusError(error: unknown, context: ErrorContext = {}): BusError {
+  if (BusError.is(error)) return error;
+  const message = messageOf(error);
+  const about = { broker: BROKER, ...context, cause: withoutArguments(error) };
+  if (REFUSED.test(message)) {
+    return new ConnectionError(`the server refuses the account: ${message}`, { ...about, retryable: false });
+  }
+  if (FORBIDDEN.test(message)) {
+    const what = context.topic === undefined ? '' : ` with "${context.topic}"`;
+    return new ConfigError(`the account may not do this${what}: ${message}`, about);
+  }
+  if (PASSING.test(message)) return new ConnectionError(`the server cannot take this now: ${message}`, about);
+  if (/certificate|self.signed|TLS|SSL|ERR_TLS/i.test(message)) {
+    return new ConnectionError(`no secure connection to the server: ${message}`, {
+      ...about,
+      retryable: false,
+    });
+  }
+  return new ConnectionError(message, about);
+}
+
+/** The driver hangs the command with its arguments on an error: an AUTH's would be the password. */
+function withoutArguments(error: unknown): unknown {
+  if (error instanceof Error) Reflect.deleteProperty(error, 'command');
+  return error;
+}

@@ -1,0 +1,133 @@
+import type { Redis } from 'ioredis';
+import { EncodedCommand } from '../driver/command.ts';
+import { hangUp } from '../driver/dial.ts';
+import { type Arg, encodeCommand } from '../driver/encode.ts';
+import type { Session } from '../driver/session.ts';
+import { SCRIPTS } from '../scripts/index.ts';
+import type { RawEntry } from '../wire/entry.ts';
+
+/** Milliseconds that the server holds a read that finds nothing, and that are added to it before the connection is given up. */
+const BLOCK = 5_000;
+const SLACK = 4_000;
+
+/**
+ * A connection on which one read after the other waits at the server: what is published comes at once, without a bell and
+ * a question in between.
+ */
+export class Reader {
+  readonly #session: Session;
+  readonly #stream: string;
+  readonly #group: string;
+  readonly #tag: string;
+  #client: Redis | undefined;
+  #opening: Promise<Redis> | undefined;
+  #id = 0;
+  #closed = false;
+
+  constructor(session: Session, tag: string, stream: string, group: string) {
+    this.#session = session;
+    this.#tag = tag;
+    this.#stream = stream;
+    this.#group = group;
+  }
+
+  get isOpen(): boolean {
+    return this.#client !== undefined;
+  }
+
+  async open(): Promise<void> {
+    this.#opening ??= this.#dial().finally(() => {
+      this.#opening = undefined;
+    });
+    await this.#opening;
+  }
+
+  async #dial(): Promise<Redis> {
+    const client = await this.#session.dialReader();
+    if (this.#closed || !this.#session.isUp) {
+      hangUp(client);
+      throw new Error('Connection is closed.');
+    }
+    this.#id = (await client.client('ID').catch(() => 0)) as number;
+    client.once('end', () => {
+      if (this.#client === client) this.#client = undefined;
+    });
+    this.#client = client;
+    return client;
+  }
+
+  /**
+   * @param ack - arguments of an ack that goes out in the same write
+   * @returns the entries, and whether the ack was taken
+   */
+  read(
+    member: string,
+    count: number,
+    ack: readonly Arg[] | undefined,
+  ): { entries: Promise<RawEntry[]>; acked: Promise<unknown> | undefined } {
+    const client = this.#client!;
+    const { stream } = client as unknown as { stream: { cork(): void; uncork(): void } };
+    stream.cork();
+    let acked: Promise<unknown> | undefined;
+    if (ack !== undefined) {
+      const { sha } = SCRIPTS.ackPlain;
+      const command = new EncodedCommand(
+        'evalsha',
+        [],
+        encodeCommand(['evalsha', sha, 1, this.#tag, ...ack]),
+      );
+      client.sendCommand(command);
+      acked = command.promise;
+    }
+    const args = [
+      'XREADGROUP',
+      'GROUP',
+      this.#group,
+      member,
+      'COUNT',
+      count,
+      'BLOCK',
+      BLOCK,
+      'STREAMS',
+      this.#stream,
+      '>',
+    ];
+    const command = new EncodedCommand('evalsha', [], encodeCommand(args));
+    client.sendCommand(command);
+    stream.uncork();
+    return { entries: this.#bounded(client, command.promise), acked };
+  }
+
+  async #bounded(client: Redis, reply: Promise<unknown>): Promise<RawEntry[]> {
+    const timer = setTimeout(() => hangUp(client), BLOCK + SLACK);
+    timer.unref();
+    try {
+      const streams = (await reply) as [unknown, RawEntry[]][] | null;
+      return streams?.[0]?.[1] ?? [];
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends a read that waits. Where the account may not do that, its connection goes: what was on its way is given back. */
+  unblock(): void {
+    const { client } = this.#session;
+    if (client === undefined || !this.#session.isUp || this.#id === 0) {
+      this.drop();
+      return;
+    }
+    (client as Redis).client('UNBLOCK', this.#id).catch(() => this.drop());
+  }
+
+  /** Gives the connection up; the next `open` makes another. */
+  drop(): void {
+    const client = this.#client;
+    this.#client = undefined;
+    if (client !== undefined) hangUp(client);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.drop();
+  }
+}

@@ -1,0 +1,132 @@
+import type { Clock, Timer } from '@ambus/core';
+import type { ChannelSubscription } from './channels/subscription.ts';
+import type { Context } from './context.ts';
+import { SCRIPTS } from './scripts/index.ts';
+
+/** Milliseconds between two looks at what nobody rang for, and between two at the list of topics where nothing else asks. */
+const POLL = 1_000;
+/** Beats within the lease of a member: some may fail. */
+const BEATS = 4;
+/** Milliseconds that listeners of Pub/Sub stay known after their bus died, and between two renewals. */
+export const LISTENER_LEASE = 30_000;
+const LISTENER_BEAT = 8_000;
+/** The longest time without a look at what is delayed: whoever was to announce it may have died. */
+const LONGEST_DELAY = 5_000;
+
+/** Does what has to be done again and again while a bus is connected. */
+export class Keeper {
+  readonly #context: Context;
+  readonly #listeners: () => Iterable<ChannelSubscription>;
+  readonly #clock: Clock;
+  #timers: Timer[] = [];
+  readonly #promotions = new Map<string, Timer>();
+  readonly #versions = new Map<string, string>();
+  #upSince = 0;
+  #stopped = true;
+  readonly #delayed = (message: Buffer): void => this.#promoteSoon(message.toString(), 0);
+
+  constructor(context: Context, listeners: () => Iterable<ChannelSubscription>) {
+    this.#context = context;
+    this.#listeners = listeners;
+    this.#clock = context.host.clock;
+  }
+
+  async open(): Promise<void> {
+    await this.#context.ears.listen(`${this.#context.names.root}d`, this.#delayed);
+  }
+
+  start(): void {
+    this.stop();
+    this.#stopped = false;
+    this.#upSince = performance.now();
+    this.#every(this.#context.memberLease / BEATS, () => this.#beat());
+    this.#every(POLL, async () => {
+      for (const member of this.#context.members) member.poll();
+    });
+    this.#every(LISTENER_BEAT, () => this.renewListeners());
+    for (const tag of this.#context.names.tags) this.#promoteSoon(tag, Math.random() * 100);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of [...this.#timers, ...this.#promotions.values()]) this.#clock.clearTimeout(timer);
+    this.#timers = [];
+    this.#promotions.clear();
+  }
+
+  #every(interval: number, work: () => Promise<void>): void {
+    const at = this.#timers.length;
+    const next = (): void => {
+      this.#timers[at] = this.#clock.setTimeout(() => {
+        work()
+          .catch(() => {})
+          .finally(() => {
+            if (!this.#stopped) next();
+          });
+      }, interval);
+    };
+    next();
+  }
+
+  async #beat(): Promise<void> {
+    await Promise.all(this.#context.names.tags.map((tag) => this.#beatIn(tag)));
+  }
+
+  async #beatIn(tag: string): Promise<void> {
+    const { members, session, names, memberLease } = this.#context;
+    const seats = [...members].flatMap((member) => member.seatsIn(tag));
+    if (members.size === 0) return;
+    const since = performance.now();
+    // After an outage for all, the others get the time to say that they live.
+    const look = since - this.#upSince > (1.5 * memberLease) / BEATS ? 1 : 0;
+    const named = seats.map(({ group, member }) => ({ group, member }));
+    const args = [names.root, memberLease, look, ...named.flatMap(({ group, member }) => [group, member])];
+    const [epoch, version, states] = (await session.run(SCRIPTS.beat, tag, args)) as [
+      Buffer,
+      Buffer,
+      number[],
+    ];
+    for (const [at, state] of states.entries()) {
+      const seat = seats[at]!;
+      if (seat.member !== named[at]!.member) continue;
+      if (state === 1) seat.renewed(since);
+      else seat.lost(state === -1, String(epoch));
+    }
+    const known = this.#versions.get(tag);
+    this.#versions.set(tag, String(version));
+    if (known === String(version)) return;
+    for (const member of members) member.topicsChanged(tag);
+  }
+
+  async renewListeners(): Promise<void> {
+    const byTag = new Map<string, string[]>();
+    for (const listener of this.#listeners()) {
+      for (const tag of listener.tags) {
+        const args = byTag.get(tag) ?? [];
+        args.push(...listener.registration());
+        byTag.set(tag, args);
+      }
+    }
+    const { session, names } = this.#context;
+    for (const [tag, args] of byTag) {
+      if (args.length > 0) await session.run(SCRIPTS.listen, tag, [names.root, LISTENER_LEASE, ...args]);
+    }
+  }
+
+  #promoteSoon(tag: string, delay: number): void {
+    if (this.#stopped) return;
+    this.#clock.clearTimeout(this.#promotions.get(tag));
+    const promote = async (): Promise<void> => {
+      let next = LONGEST_DELAY;
+      try {
+        const { session, names } = this.#context;
+        const due = Number(await session.run(SCRIPTS.promote, tag, [names.root]));
+        if (due >= 0) next = Math.min(due, LONGEST_DELAY);
+      } finally {
+        this.#promoteSoon(tag, next);
+      }
+    };
+    const timer = this.#clock.setTimeout(() => void promote().catch(() => {}), Math.max(delay, 1));
+    this.#promotions.set(tag, timer);
+  }
+}

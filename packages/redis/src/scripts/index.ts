@@ -1,0 +1,72 @@
+import { type Script, script } from '../driver/script.ts';
+import * as admin from './admin.ts';
+import { CANCEL, PROMOTE } from './delays.ts';
+import * as group from './group.ts';
+import { LIBRARY } from './library.ts';
+import { LISTEN, UNLISTEN } from './listen.ts';
+import { ATTACH, FOLLOW, TOPICS } from './live.ts';
+import { CAST, STORE, STORE_PLAIN, TURN } from './publish.ts';
+
+const made = (name: string, source: string): Script => script(name, LIBRARY + source);
+
+type ScriptName =
+  | 'store'
+  | 'storePlain'
+  | 'turn'
+  | 'cast'
+  | 'join'
+  | 'take'
+  | 'ack'
+  | 'ackPlain'
+  | 'nack'
+  | 'release'
+  | 'held'
+  | 'beat'
+  | 'leave'
+  | 'attach'
+  | 'follow'
+  | 'topics'
+  | 'promote'
+  | 'cancel'
+  | 'listen'
+  | 'unlisten'
+  | 'listTopics'
+  | 'ensureTopic'
+  | 'deleteTopic'
+  | 'purge'
+  | 'groups'
+  | 'deleteGroup'
+  | 'browse'
+  | 'remove';
+
+/** Everything that runs on the server. */
+export const SCRIPTS: Readonly<Record<ScriptName, Script>> = {
+  store: made('store', STORE),
+  storePlain: script('storePlain', STORE_PLAIN),
+  turn: script('turn', TURN),
+  cast: script('cast', CAST),
+  join: made('join', group.JOIN),
+  take: made('take', group.TAKE),
+  ack: made('ack', group.ACK),
+  ackPlain: script('ackPlain', group.ACK_PLAIN),
+  nack: made('nack', group.NACK),
+  release: made('release', group.RELEASE),
+  held: made('held', group.HELD),
+  beat: made('beat', group.BEAT),
+  leave: made('leave', group.LEAVE),
+  attach: made('attach', ATTACH),
+  follow: made('follow', FOLLOW),
+  topics: made('topics', TOPICS),
+  promote: made('promote', PROMOTE),
+  cancel: made('cancel', CANCEL),
+  listen: made('listen', LISTEN),
+  unlisten: made('unlisten', UNLISTEN),
+  listTopics: made('listTopics', admin.LIST_TOPICS),
+  ensureTopic: made('ensureTopic', admin.ENSURE_TOPIC),
+  deleteTopic: made('deleteTopic', admin.DELETE_TOPIC),
+  purge: made('purge', admin.PURGE),
+  groups: made('groups', admin.GROUPS),
+  deleteGroup: made('deleteGroup', admin.DELETE_GROUP),
+  browse: made('browse', admin.BROWSE),
+  remove: made('remove', admin.REMOVE),
+};

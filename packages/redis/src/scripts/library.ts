@@ -1,0 +1,166 @@
+/** Core's rule: "*" is one segment, "#" any number of them. */
+export const MATCHES: string = `
+local function segments(text)
+  local list = {}
+  for one in text:gmatch('[^.]+') do list[#list + 1] = one end
+  return list
+end
+
+local function matches(pattern, topic)
+  if pattern == topic or pattern == '#' then return true end
+  if not pattern:find('[*#]') then return false end
+  local wanted, given = segments(pattern), segments(topic)
+  local w, g, hash, resume = 1, 1, 0, 0
+  while g <= #given do
+    if wanted[w] == '#' then
+      hash = w
+      w = w + 1
+      resume = g
+    elseif w <= #wanted and (wanted[w] == '*' or wanted[w] == given[g]) then
+      w = w + 1
+      g = g + 1
+    elseif hash > 0 then
+      w = hash + 1
+      resume = resume + 1
+      g = resume
+    else
+      return false
+    end
+  end
+  while wanted[w] == '#' do w = w + 1 end
+  return w == #wanted + 1
+end
+`;
+
+/**
+ * What the scripts share. `T` is the shard's tag: every key of a shard starts with it, so a script may name keys that it
+ * was not given and still stay in one slot. Times are the server's own.
+ */
+export const LIBRARY: string = `
+local T = KEYS[1]
+local call = redis.call
+local PARKED = '~'
+
+local function now()
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function streamOf(topic, kind)
+  return T .. ':stream:' .. topic .. ':' .. kind
+end
+
+${MATCHES}
+local function patternOf(group)
+  return group:sub(group:find('|', 1, true) + 1)
+end
+
+-- kinds of streams that a topic has; nil for a topic that is not there
+local function topicInfo(topic)
+  local value = call('HGET', T .. ':topics', topic)
+  if not value then return nil end
+  local kinds, most, age = value:match('^(%w*)|(%d*)|(%d*)$')
+  return kinds, tonumber(most), tonumber(age)
+end
+
+local function topicsOf(pattern)
+  if not pattern:find('[*#]') then
+    if call('HEXISTS', T .. ':topics', pattern) == 1 then return { pattern } end
+    return {}
+  end
+  local found = {}
+  for _, topic in ipairs(call('HKEYS', T .. ':topics')) do
+    if matches(pattern, topic) then found[#found + 1] = topic end
+  end
+  return found
+end
+
+local function groupsOf(topic)
+  local found = {}
+  for _, group in ipairs(call('HKEYS', T .. ':groups')) do
+    if matches(patternOf(group), topic) then found[#found + 1] = group end
+  end
+  return found
+end
+
+-- A stream gets all groups that match it before its first record: each reads it from there.
+local function addKind(topic, kinds, kind, most, age)
+  for _, group in ipairs(groupsOf(topic)) do
+    local made = redis.pcall('XGROUP', 'CREATE', streamOf(topic, kind), group, '0', 'MKSTREAM')
+    if made.err and not made.err:find('BUSYGROUP') then error(made.err) end
+  end
+  call('HSET', T .. ':topics', topic, kinds .. kind .. '|' .. (most or '') .. '|' .. (age or ''))
+  call('INCR', T .. ':version')
+  return kinds .. kind
+end
+
+local function addTopic(topic, most, age)
+  return addKind(topic, '', '2', tonumber(most), tonumber(age))
+end
+
+local function parseId(id)
+  local ms, seq = id:match('^(%d+)%-(%d+)$')
+  return tonumber(ms), tonumber(seq)
+end
+
+local function before(a, b)
+  local aMs, aSeq = parseId(a)
+  local bMs, bSeq = parseId(b)
+  if aMs ~= bMs then return aMs < bMs end
+  return aSeq < bSeq
+end
+
+-- The first id that some group still needs; nil when none has a claim.
+local function neededFrom(stream)
+  local least
+  for _, info in ipairs(call('XINFO', 'GROUPS', stream)) do
+    local group = {}
+    for i = 1, #info, 2 do group[info[i]] = info[i + 1] end
+    local needed
+    if group.pending > 0 then needed = call('XPENDING', stream, group.name)[2] end
+    if not needed then
+      local ms, seq = group['last-delivered-id']:match('^(%d+)%-(%d+)$')
+      needed = ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
+    end
+    if least == nil or before(needed, least) then least = needed end
+  end
+  return least
+end
+
+local LOOK = 1000
+
+-- Removes what is beyond the retention, but nothing that a group has not settled.
+local function trim(topic, kind, most, age, unacked, exact)
+  local stream = streamOf(topic, kind)
+  local target
+  if most then
+    local excess = call('XLEN', stream) - most
+    local slack = exact and 1 or math.max(1, math.min(LOOK, math.floor(most / 10)))
+    if excess >= slack then
+      local old = call('XRANGE', stream, '-', '+', 'COUNT', math.min(excess, LOOK) + 1)
+      target = old[#old][1]
+    end
+  end
+  if age then
+    local limit = string.format('%.0f-0', now() - age)
+    local first = call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+    if first and before(first[1], limit) and (target == nil or before(target, limit)) then target = limit end
+  end
+  if target == nil then return end
+  if not unacked then
+    local needed = neededFrom(stream)
+    if needed and before(needed, target) then target = needed end
+  end
+  call('XTRIM', stream, 'MINID', target)
+end
+
+local function append(topic, kind, key, meta, data)
+  if kind == 'k' then return call('XADD', streamOf(topic, kind), '*', 'key', key, 'meta', meta, 'data', data) end
+  return call('XADD', streamOf(topic, kind), '*', 'meta', meta, 'data', data)
+end
+
+-- "b" wakes those who wait for the plain stream by bell, "B" everybody.
+local function ring(root, topic, kind)
+  call('PUBLISH', root .. (kind == '2' and 'b:' or 'B:') .. topic, kind)
+end
+`;

@@ -1,0 +1,235 @@
+import { MATCHES } from './library.ts';
+
+/**
+ * Stores what one tick published, in the order of the calls.
+ *
+ * ARGV: root, may create, the counter of this publisher, number of this call, milliseconds of the deduplication window,
+ * whether unsettled records may be trimmed; then the operations, each with a letter. A call out of turn does nothing and
+ * says `gap`: so what is sent again after a lost connection is there once, and what still comes over the lost one does no
+ * harm. A counter that is missing answers 1, which is nobody's turn.
+ *
+ * Returns nothing, or the places of the operations that were refused, each with the reason.
+ */
+export const STORE: string = `
+local root, create, counter, number = ARGV[1], ARGV[2] == '1', ARGV[3], tonumber(ARGV[4])
+local window, unacked = tonumber(ARGV[5]), ARGV[6] == '1'
+local turn = call('INCR', counter)
+if turn ~= number then
+  if turn == 1 then call('DEL', counter) else call('DECR', counter) end
+  return 'gap'
+end
+
+local refused = {}
+local at, place = 7, 0
+
+local function prepare(topic, kind, most, age)
+  local kinds, most2, age2 = topicInfo(topic)
+  if kinds == nil then
+    if not create then return nil end
+    kinds = addTopic(topic, most, age)
+    most2, age2 = tonumber(most), tonumber(age)
+  end
+  if not kinds:find(kind, 1, true) then addKind(topic, kinds, kind, most2, age2) end
+  return true, most2, age2
+end
+
+local function finish(topic, kind, most, age)
+  if most or age then trim(topic, kind, most, age, unacked) end
+  ring(root, topic, kind)
+end
+
+local operations = {}
+
+-- topic, retention, kind, count, then meta and data of each
+operations.a = function()
+  local topic, kind, count = ARGV[at + 1], ARGV[at + 4], tonumber(ARGV[at + 5])
+  local first = at + 6
+  local ready, most, age = prepare(topic, kind, ARGV[at + 2], ARGV[at + 3])
+  at = first + 2 * count
+  if not ready then return 'topic' end
+  local stream = streamOf(topic, kind)
+  for i = first, at - 1, 2 do call('XADD', stream, '*', 'meta', ARGV[i], 'data', ARGV[i + 1]) end
+  finish(topic, kind, most, age)
+end
+
+-- the same with keys
+operations.k = function()
+  local topic, count = ARGV[at + 1], tonumber(ARGV[at + 4])
+  local first = at + 5
+  local ready, most, age = prepare(topic, 'k', ARGV[at + 2], ARGV[at + 3])
+  at = first + 3 * count
+  if not ready then return 'topic' end
+  local stream = streamOf(topic, 'k')
+  for i = first, at - 1, 3 do
+    call('XADD', stream, '*', 'key', ARGV[i], 'meta', ARGV[i + 1], 'data', ARGV[i + 2])
+  end
+  finish(topic, 'k', most, age)
+end
+
+-- one that is delayed or must not come twice: topic, retention, kind, key, deduplication key, due, id, meta, data
+operations.x = function()
+  local topic, kind, key, once, due, id, meta, data = ARGV[at + 1], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], tonumber(ARGV[at + 7]), ARGV[at + 8], ARGV[at + 9], ARGV[at + 10]
+  local ready, most, age = prepare(topic, kind, ARGV[at + 2], ARGV[at + 3])
+  at = at + 11
+  if not ready then return 'topic' end
+  local time = now()
+  if once ~= '' then
+    local seen = T .. ':seen:' .. topic
+    local till = call('ZSCORE', seen, once)
+    if till and tonumber(till) > time then return end
+    call('ZREMRANGEBYSCORE', seen, '-inf', time)
+    call('ZADD', seen, time + window, once)
+    call('PEXPIRE', seen, window)
+  end
+  if due and due > time then
+    local head = call('ZRANGE', T .. ':delayed', 0, 0, 'WITHSCORES')
+    -- An id need not be unique.
+    while call('HEXISTS', T .. ':delayed:' .. topic, id) == 1 do id = id .. '\\0' end
+    call('HSET', T .. ':delayed:' .. topic, id, cmsgpack.pack({ kind, key, meta, data, once }))
+    call('ZADD', T .. ':delayed', due, topic .. ' ' .. id)
+    if head[2] == nil or due < tonumber(head[2]) then call('PUBLISH', root .. 'd', T) end
+    return
+  end
+  append(topic, kind, key, meta, data)
+  finish(topic, kind, most, age)
+end
+
+local sizes = { x = 11 }
+while at <= #ARGV do
+  local operation = ARGV[at]
+  local next = at + (sizes[operation] or (operation == 'a' and 6 + 2 * tonumber(ARGV[at + 5])) or (5 + 3 * tonumber(ARGV[at + 4])))
+  local fine, reason = pcall(operations[operation])
+  if not fine and type(reason) == 'table' then reason = reason.err end
+  if reason then
+    refused[#refused + 1] = place
+    refused[#refused + 1] = tostring(reason)
+  end
+  at = next
+  place = place + 1
+end
+if #refused > 0 then
+  call('SET', counter .. ':refused', number .. ' ' .. cjson.encode(refused), 'PX', 60000)
+  return refused
+end
+`;
+
+/**
+ * The same for streams that are known to be there and not to need trimming, which is nearly always: a third of the work.
+ *
+ * ARGV: counter, number of this call; then of each stream: its name, channel and text of its bell, how many entries of how
+ * many values, and these. Says `slow` where a stream is not there after all.
+ */
+export const STORE_PLAIN: string = `
+local call = redis.call
+local counter = ARGV[1]
+local turn = call('INCR', counter)
+if turn ~= tonumber(ARGV[2]) then
+  if turn == 1 then call('DEL', counter) else call('DECR', counter) end
+  return 'gap'
+end
+local at = 3
+while at <= #ARGV do
+  if call('EXISTS', ARGV[at]) == 0 then
+    call('DECR', counter)
+    return 'slow'
+  end
+  at = at + 5 + ARGV[at + 3] * ARGV[at + 4]
+end
+at = 3
+while at <= #ARGV do
+  local stream, channel, kind, size = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 4])
+  local first = at + 5
+  at = first + ARGV[at + 3] * size
+  if size == 2 then
+    for i = first, at - 1, 2 do call('XADD', stream, '*', 'meta', ARGV[i], 'data', ARGV[i + 1]) end
+  else
+    for i = first, at - 1, 3 do
+      call('XADD', stream, '*', 'key', ARGV[i], 'meta', ARGV[i + 1], 'data', ARGV[i + 2])
+    end
+  end
+  call('PUBLISH', channel, kind)
+end
+`;
+
+/**
+ * Begins a new run of numbers: what still comes over an earlier connection is out of turn from here on.
+ *
+ * ARGV: counter before or nothing, the new counter, its milliseconds. Returns how far the one before came, and what it
+ * refused last.
+ */
+export const TURN: string = `
+local last, refused
+if ARGV[1] ~= '' then
+  last = redis.call('GETDEL', ARGV[1])
+  refused = redis.call('GETDEL', ARGV[1] .. ':refused')
+end
+redis.call('SET', ARGV[2], 1, 'PX', ARGV[3])
+return { last or '', refused or '' }
+`;
+
+/**
+ * Sends what is not stored. Every message for a group goes to one of its members that are alive.
+ *
+ * ARGV: root, whether PUBLISH tells of all its receivers; then the operations: letter, topic or address, frame.
+ * Returns nothing, or the places of the requests that nobody answers, each with `nobody`.
+ */
+export const CAST: string = `
+local T, call = KEYS[1], redis.call
+local root, counts = ARGV[1], ARGV[2] == '1'
+local time, turn
+${MATCHES}
+local known = {}
+local function collect(channel, topic, index, into)
+  for _, field in ipairs(call('HKEYS', index)) do
+    if field:sub(1, 1) == channel and matches(field:match('|([^|]*)$'), topic) then
+      if not time then
+        local t = call('TIME')
+        time, turn = t[1] * 1000 + math.floor(t[2] / 1000), tonumber(t[2])
+      end
+      into[#into + 1] = { field, call('ZRANGEBYSCORE', T .. ':listeners:' .. field, time, '+inf') }
+    end
+  end
+end
+
+local function membersOf(channel, topic)
+  local found = known[channel .. topic]
+  if found then return found end
+  found = {}
+  collect(channel, topic, T .. ':listening:' .. topic, found)
+  collect(channel, topic, T .. ':listening:*', found)
+  known[channel .. topic] = found
+  return found
+end
+
+local function toOne(field, members, frame)
+  while #members > 0 do
+    turn = turn + 1
+    local n = turn % #members + 1
+    if call('PUBLISH', root .. 'm:' .. members[n], frame) > 0 or not counts then return true end
+    -- Its connection is gone.
+    call('ZREM', T .. ':listeners:' .. field, members[n])
+    table.remove(members, n)
+  end
+  return false
+end
+
+local refused
+for at = 3, #ARGV, 3 do
+  local letter, topic, frame = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  if letter == 'r' then
+    call('PUBLISH', root .. 'i:' .. topic, frame)
+  else
+    if letter == 'e' then call('PUBLISH', root .. 'e:' .. topic, frame) end
+    local reached = false
+    for _, group in ipairs(membersOf(letter, topic)) do
+      if toOne(group[1], group[2], frame) then reached = true end
+    end
+    if letter == 'q' and not reached then
+      refused = refused or {}
+      refused[#refused + 1] = (at - 3) / 3
+      refused[#refused + 1] = 'nobody'
+    end
+  end
+end
+return refused
+`;

@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { until, type World, world } from './support/world.ts';
+
+let w: World;
+beforeAll(async () => {
+  w = await world();
+});
+afterAll(() => w.close());
+
+const stream = (topic: string): string => `{${w.prefix}.0}:stream:${topic}:2`;
+
+test('scripts that the server has forgotten are brought back, and nothing is lost or doubled', async () => {
+  const [publisher, consumer] = [await w.bus(), await w.bus()];
+  const got: number[] = [];
+  await consumer.subscribe<number>('scripts', ({ data }) => void got.push(data), { group: 'g' });
+  for (let n = 0; n < 300; n++) {
+    if (n % 50 === 25) await w.raw.script('FLUSH');
+    await Promise.all([
+      publisher.publish('scripts', 2 * n),
+      publisher.publish('scripts', 2 * n + 1, { key: 'k' }),
+    ]);
+  }
+  await until(() => got.length >= 600);
+  expect(got.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 600 }, (_, n) => n));
+  const keyed = got.filter((n) => n % 2 === 1);
+  expect(keyed).toEqual(keyed.toSorted((a, b) => a - b));
+});
+
+test('a consumer group that somebody destroyed is made again with one warning', async () => {
+  const bus = await w.bus();
+  const warnings: string[] = [];
+  bus.on('warning', ({ message }) => warnings.push(message));
+  const got: number[] = [];
+  await bus.subscribe<number>('destroyed', ({ data }) => void got.push(data), { group: 'g' });
+  await bus.publish('destroyed', 1);
+  await until(() => got.length === 1);
+  await w.raw.xgroup('DESTROY', stream('destroyed'), 'g|destroyed');
+  await bus.publish('destroyed', 2);
+  await until(() => got.includes(2));
+  expect(warnings).toHaveLength(1);
+});
+
+test('a stream that somebody deleted begins anew', async () => {
+  const [publisher, bus] = [await w.bus(), await w.bus()];
+  const got: number[] = [];
+  await bus.subscribe<number>('deleted', ({ data }) => void got.push(data), { group: 'g' });
+  await publisher.publish('deleted', 1);
+  await until(() => got.length === 1);
+  await w.raw.del(stream('deleted'));
+  for (const n of [2, 3, 4]) await publisher.publish('deleted', n);
+  await until(() => got.length >= 4);
+  expect(got).toEqual([1, 2, 3, 4]);
+});
+
+test('a publish whose answer is lost is not repeated: what the server has done it has done once', async () => {
+  const proxy = await w.server.proxy();
+  const publisher = await w.bus({ url: proxy.url });
+  const consumer = await w.bus();
+  const got: number[] = [];
+  await consumer.subscribe<number>('once', ({ data }) => void got.push(data), {
+    group: 'g',
+    concurrency: 50,
+  });
+  const published: Promise<unknown>[] = [];
+  for (let n = 0; n < 400; n++) {
+    published.push(publisher.publish('once', n));
+    if (n % 100 === 50) proxy.drop();
+    if (n % 5 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await Promise.all(published);
+  await until(() => got.length >= 400);
+  expect(got.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 400 }, (_, n) => n));
+});
+
+test('a policy that drops keys is warned of', async () => {
+  await w.raw.config('SET', 'maxmemory-policy', 'allkeys-lru');
+  const bus = await w.bus();
+  const warnings: string[] = [];
+  bus.on('warning', ({ message }) => warnings.push(message));
+  await bus.connect();
+  await w.raw.config('SET', 'maxmemory-policy', 'noeviction');
+  expect(warnings).toHaveLength(1);
+  expect(warnings[0]).toContain('allkeys-lru');
+});
+
+test('a bus that is closed leaves nothing but topics and groups', async () => {
+  const bus = await w.bus({}, { topics: { 'flying.#': { durability: 'ephemeral' } } });
+  await bus.subscribe('tidy', () => {}, { group: 'g' });
+  await bus.subscribe('tidy.*', () => {});
+  await bus.subscribe('flying.x', () => {}, { group: 'g' });
+  await bus.respond('asked', () => 1);
+  await bus.publish('tidy', 1);
+  await bus.request('asked', 1);
+  const mine = (await w.raw.client('LIST')) as string;
+  await bus.close();
+  const keys = await w.raw.keys(`{${w.prefix}.0}:*`);
+  expect(keys.filter((key) => /listen|:members:g\|tidy|flying/.test(key))).toEqual([]);
+  const consumers = (await w.raw.xinfo('CONSUMERS', stream('tidy'), 'g|tidy')) as unknown[][];
+  expect(consumers.map((one) => one[1]).filter((name) => name !== '~')).toEqual([]);
+  expect(mine).toContain('name=');
+});

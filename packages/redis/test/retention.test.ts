@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { until, type World, world } from './support/world.ts';
+
+let w: World;
+beforeAll(async () => {
+  w = await world();
+});
+afterAll(() => w.close());
+
+const topics = { '#': { retention: { maxMessages: 20 } } };
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, n) => n);
+const length = (topic: string): Promise<number> => w.raw.xlen(`{${w.prefix}.0}:stream:${topic}:2`);
+
+test('what nobody waits for is trimmed to the retention', async () => {
+  const bus = await w.bus({}, { topics });
+  for (const n of numbers(200)) await bus.publish('free', n);
+  expect(await length('free')).toBeLessThanOrEqual(25);
+});
+
+test('what a group has not settled is never trimmed, and then it is', async () => {
+  const bus = await w.bus({}, { topics });
+  const idle = await bus.subscribe('kept', () => {}, { group: 'g' });
+  await idle.unsubscribe();
+  for (const n of numbers(200)) await bus.publish('kept', n);
+  expect(await length('kept')).toBe(200);
+  const got: number[] = [];
+  await bus.subscribe<number>('kept', ({ data }) => void got.push(data), { group: 'g' });
+  await until(() => got.length === 200);
+  await until(async () => (await bus.admin.group('kept', 'g'))?.depth === 0);
+  for (const n of numbers(50)) await bus.publish('kept', n);
+  await until(() => got.length === 250);
+  expect(await length('kept')).toBeLessThanOrEqual(75);
+});
+
+test('a group on a pattern keeps what it has never seen, on topics made while it was away', async () => {
+  const bus = await w.bus({}, { topics });
+  await (await bus.subscribe('wide.*', () => {}, { group: 'g' })).unsubscribe();
+  for (const n of numbers(100)) await bus.publish('wide.new', n);
+  expect(await length('wide.new')).toBe(100);
+});
+
+test('with trimUnacked the retention holds whoever waits', async () => {
+  const bus = await w.bus({ trimUnacked: true }, { topics });
+  await (await bus.subscribe('bounded', () => {}, { group: 'g' })).unsubscribe();
+  for (const n of numbers(200)) await bus.publish('bounded', n);
+  expect(await length('bounded')).toBeLessThanOrEqual(25);
+});
