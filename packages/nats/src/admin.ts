@@ -1,0 +1,210 @@
+import {
+  type Admin,
+  type GroupInfo,
+  isLiteral,
+  type Page,
+  type StartPosition,
+  type StoredRecord,
+  type TopicInfo,
+  ValidationError,
+} from '@ambus/core';
+import { lentOf, tellDeleted } from './consume/company.ts';
+import { consumerName, RARE_CLASSES, type RecordClass } from './names.ts';
+import type { Stored } from './server/api.ts';
+import {
+  allConsumers,
+  type ConsumerInfo,
+  classConsumer,
+  deleteConsumer,
+  ensureClass,
+  ensureGroup,
+  groupOf,
+  infoOf,
+  usedClasses,
+} from './server/consumers.ts';
+import type { Space } from './server/space.ts';
+import { WireRecord } from './wire/record.ts';
+
+/** Records that are asked for at a time; each is a question of its own, and they go out together. */
+const AT_ONCE = 64;
+
+/** Care of one prefix. What is asked for by name is created, whatever the bus's `provision` says. */
+export class NatsAdmin implements Admin {
+  readonly #space: () => Promise<Space>;
+
+  /** @param space - the bus's, or a throw where there is none */
+  constructor(space: () => Promise<Space>) {
+    this.#space = space;
+  }
+
+  async listTopics(): Promise<readonly TopicInfo[]> {
+    const space = await this.#space();
+    const { names } = space;
+    const [marks, data] = await Promise.all([
+      space.subjects(names.topicMark('>')),
+      space.subjects(names.data('*', '>')),
+    ]);
+    const depths = new Map<string, number>();
+    for (const subject of marks.keys()) depths.set(names.topicOfMark(subject), 0);
+    for (const [subject, count] of data) {
+      const topic = names.topicOf(subject);
+      const depth = depths.get(topic);
+      if (depth !== undefined) depths.set(topic, depth + count);
+    }
+    return Array.from(depths, ([topic, depth]) => ({ topic, depth, retention: space.retentionOf(topic) }));
+  }
+
+  async ensureTopic(topic: string): Promise<void> {
+    await (await this.#space()).ensureTopic(topic, true);
+  }
+
+  async deleteTopic(topic: string): Promise<boolean> {
+    const space = await this.#space();
+    const [records, marks] = await Promise.all([
+      this.purge(topic),
+      space.purge(space.names.topicMark(topic)),
+    ]);
+    space.forgetTopic(topic);
+    return records + marks > 0;
+  }
+
+  async listGroups(): Promise<readonly GroupInfo[]> {
+    const space = await this.#space();
+    const consumers = await allConsumers(space);
+    const groups = consumers.map(groupOf).filter((one) => one !== undefined);
+    return Promise.all(groups.map(({ group, pattern, info }) => describe(space, pattern, group, info)));
+  }
+
+  async group(pattern: string, group: string): Promise<GroupInfo | undefined> {
+    const space = await this.#space();
+    const info = await infoOf(space, consumerName(pattern, group));
+    return info === undefined ? undefined : describe(space, pattern, group, info);
+  }
+
+  async ensureGroup(pattern: string, group: string, from: StartPosition): Promise<void> {
+    const space = await this.#space();
+    await space.ensure(pattern);
+    if (isLiteral(pattern)) await space.ensureTopic(pattern, true);
+    await ensureGroup(space, pattern, group, from, true);
+  }
+
+  async deleteGroup(pattern: string, group: string): Promise<boolean> {
+    const space = await this.#space();
+    const base = consumerName(pattern, group);
+    // The plain one first: members look for it to know whether they were deleted.
+    const wasThere = await deleteConsumer(space, base);
+    tellDeleted(space, base);
+    const consumers = RARE_CLASSES.map((recordClass) => classConsumer(base, recordClass));
+    await Promise.all(
+      consumers.flatMap((name) => [
+        deleteConsumer(space, name),
+        space.purge(space.names.lane(name)),
+        space.purge(space.names.released(name, '*')),
+      ]),
+    );
+    await Promise.all([
+      space.purge(space.names.released(base, '*')),
+      space.purge(space.names.member(base, '*')),
+    ]);
+    return wasThere;
+  }
+
+  async purge(topic: string): Promise<number> {
+    const space = await this.#space();
+    const { names } = space;
+    const [records, scheduled] = await Promise.all([
+      space.purge(names.data('*', topic)),
+      space.purge(names.schedules('*', topic)),
+    ]);
+    return records + scheduled;
+  }
+
+  async browse(topic: string, cursor: string | undefined, limit: number): Promise<Page> {
+    const space = await this.#space();
+    if (cursor === undefined) await space.trimmer.trim(topic);
+    let seq = cursor === undefined ? 1 : position(cursor, topic);
+    const end = (await space.info()).state.last_seq;
+    // One class after the other's next: the server finds a plain subject at once, and searches for one with a wildcard.
+    const nextOf = async (recordClass: RecordClass, from: number): Promise<Stored | undefined> => {
+      const found = await space.api.next(space.stream, from, space.names.data(recordClass, topic));
+      return found === undefined || found.seq > end ? undefined : found;
+    };
+    const heads = new Map<RecordClass, Stored>();
+    await Promise.all(
+      (['n', ...RARE_CLASSES] as const).map(async (recordClass) => {
+        const found = await nextOf(recordClass, seq);
+        if (found !== undefined) heads.set(recordClass, found);
+      }),
+    );
+    const records: StoredRecord[] = [];
+    while (records.length < limit && heads.size > 0) {
+      const [recordClass, found] = [...heads].reduce((a, b) => (b[1].seq < a[1].seq ? b : a));
+      const id = `${space.stream}-${found.seq}`;
+      const record = new WireRecord(topic, 'durable', found.head, found.body, id, found.time);
+      records.push({ record, position: String(found.seq) });
+      seq = found.seq + 1;
+      const next = await nextOf(recordClass, seq);
+      if (next === undefined) heads.delete(recordClass);
+      else heads.set(recordClass, next);
+    }
+    return { records, cursor: heads.size === 0 ? undefined : String(seq) };
+  }
+
+  async remove(topic: string, positions: readonly string[]): Promise<number> {
+    const space = await this.#space();
+    let removed = 0;
+    for (let at = 0; at < positions.length; at += AT_ONCE) {
+      const some = positions.slice(at, at + AT_ONCE);
+      const results = await Promise.all(some.map((one) => removeOne(space, topic, one)));
+      removed += results.filter(Boolean).length;
+    }
+    return removed;
+  }
+}
+
+async function removeOne(space: Space, topic: string, place: string): Promise<boolean> {
+  const seq = Number(place);
+  if (!Number.isSafeInteger(seq) || seq < 1) return false;
+  // Numbers are the stream's: one of another topic is not ours to remove.
+  const found = await space.api.at(space.stream, seq);
+  if (found === undefined || space.names.topicOf(found.subject) !== topic) return false;
+  const { value } = await space.api.ask<{ success: boolean }>(`STREAM.MSG.DELETE.${space.stream}`, {
+    seq,
+    no_erase: true,
+  });
+  return value?.success ?? false;
+}
+
+function position(cursor: string, topic: string): number {
+  const seq = Number(cursor);
+  if (Number.isSafeInteger(seq) && seq >= 1) return seq;
+  throw new ValidationError(`"${cursor}" is no cursor of "${topic}"`, { topic, broker: 'nats' });
+}
+
+/** Counts over the plain consumer and those of the rare classes, which are made first where there is something for them. */
+async function describe(
+  space: Space,
+  pattern: string,
+  group: string,
+  plain: ConsumerInfo,
+): Promise<GroupInfo> {
+  const base = consumerName(pattern, group);
+  const [members, ...others] = await Promise.all([
+    space.subjects(space.names.member(base, '*')),
+    ...(await usedClasses(space, plain, pattern)).map((recordClass) =>
+      ensureClass(space, plain, pattern, group, recordClass),
+    ),
+  ]);
+  const consumers = [plain, ...others.filter((one) => one !== undefined)];
+  const sum = (count: (info: ConsumerInfo) => number): number =>
+    consumers.reduce((total, info) => total + count(info), 0);
+  const unsettled = sum((info) => info.num_ack_pending);
+  const lent = unsettled === 0 ? 0 : await lentOf(space, base, members.size);
+  return {
+    group,
+    pattern,
+    depth: unsettled + sum((info) => info.num_pending),
+    inFlight: Math.min(lent, unsettled),
+    members: members.size,
+  };
+}

@@ -1,0 +1,276 @@
+import type { Incoming } from '../link/driver.ts';
+import { classOf, isLane, type RecordClass, rankOf } from '../names.ts';
+import { classConsumer, infoOf } from '../server/consumers.ts';
+import type { Space } from '../server/space.ts';
+import { placeOf } from '../wire/place.ts';
+import { WireRecord } from '../wire/record.ts';
+import { type Loan as AnyLoan, HELD, Loan } from './delivery.ts';
+import { Flow, type FlowOwner } from './flow.ts';
+import { type Blocked, Lane, type LaneOwner } from './lane.ts';
+import { releasesOf } from './releases.ts';
+import type { Turns } from './turns.ts';
+
+export type GroupLoan = AnyLoan<ClassFlow>;
+
+/** Milliseconds that a lower rank waits for a higher one of which more is known to be on its way. */
+const EXPECT = 150;
+
+/** Milliseconds that a lane waits for what was delivered before: of that, what waits for a retry may take long. */
+const GATHER = 500;
+
+/** What a class needs of its subscription. */
+export interface ClassOwner {
+  readonly space: Space;
+  readonly id: string;
+  readonly ackWait: number;
+  readonly turns: Turns<GroupLoan>;
+  readonly isPaused: boolean;
+  /** Something has arrived, or may be asked for. */
+  changed(): void;
+  /** Records that core does not have go back to the server, uncounted. */
+  giveBack(loans: readonly GroupLoan[]): Promise<void>;
+  /** Their leases are gone. */
+  lose(loans: readonly GroupLoan[]): void;
+  missing(flow: ClassFlow): void;
+}
+
+/** One class of a group's records: its consumer, what has come of it, and for a lane of keys the right to it. */
+export class ClassFlow implements FlowOwner, LaneOwner {
+  readonly recordClass: RecordClass;
+  readonly rank: number;
+  readonly consumer: string;
+  readonly flow: Flow;
+  readonly lane: Lane | undefined;
+  /** All that is unsettled, with core or not. */
+  readonly loans: Set<GroupLoan> = new Set();
+  readonly #owner: ClassOwner;
+  /** Records that are known to wait at the server. */
+  #backlog: number;
+  /** When more was asked for, or came, for the last time. */
+  #stirred: number = Date.now();
+  /** Behind one whose attempt is being looked up. */
+  #queue: Incoming[] = [];
+  #looking: Promise<void> | undefined;
+  #inherited = false;
+  #gathering:
+    | { readonly top: number; missing: number; readonly timer: NodeJS.Timeout; readonly loans: GroupLoan[] }
+    | undefined;
+
+  constructor(owner: ClassOwner, base: string, recordClass: RecordClass, backlog: number) {
+    this.#owner = owner;
+    this.recordClass = recordClass;
+    this.rank = rankOf(recordClass);
+    this.consumer = classConsumer(base, recordClass);
+    this.flow = new Flow(owner.space, this.consumer, this);
+    this.lane = isLane(recordClass) ? new Lane(owner.space, this.consumer, this) : undefined;
+    this.#backlog = backlog;
+  }
+
+  get id(): string {
+    return this.#owner.id;
+  }
+
+  get ackWait(): number {
+    return this.#owner.ackWait;
+  }
+
+  /** Whether it may ask for records. */
+  get mayRun(): boolean {
+    return this.lane === undefined || this.lane.isOwned;
+  }
+
+  /** Records that have arrived and are not yet in line. */
+  get unread(): number {
+    return this.#queue.length + (this.#gathering?.loans.length ?? 0);
+  }
+
+  open(): void {
+    if (this.lane === undefined) this.#open();
+    else if (this.lane.isOwned) void this.#openLane();
+  }
+
+  #open(): void {
+    this.flow.open();
+    this.#owner.changed();
+  }
+
+  /** What was delivered before, to whomever, comes again in any order: nothing goes to core until all of it is here. */
+  async #openLane(): Promise<void> {
+    const { space } = this.#owner;
+    const info = await infoOf(space, this.consumer).catch(() => undefined);
+    if (this.lane?.isOwned !== true || this.#owner.isPaused || this.flow.isOpen) return;
+    const expected = (info?.num_ack_pending ?? 0) - this.loans.size;
+    if (info !== undefined && expected > 0) {
+      clearTimeout(this.#gathering?.timer);
+      const timer = setTimeout(() => this.#gathered(), GATHER);
+      timer.unref();
+      this.#gathering = { top: info.delivered.stream_seq, missing: expected, timer, loans: [] };
+    }
+    this.#open();
+  }
+
+  /** Brings what was gathered into line, in the order of the stream. */
+  #gathered(): void {
+    const gathering = this.#gathering;
+    if (gathering === undefined) return;
+    this.#gathering = undefined;
+    clearTimeout(gathering.timer);
+    for (const loan of gathering.loans.sort((a, b) => a.seq - b.seq)) {
+      if (loan.state === HELD) this.#owner.turns.add(loan);
+    }
+    this.#owner.changed();
+  }
+
+  /** Whether more of it is about to arrive, which what is of lower rank should not overtake. */
+  isExpecting(now: number): boolean {
+    return this.#backlog > 0 && this.flow.outstanding > 0 && now - this.#stirred < EXPECT;
+  }
+
+  /** Sees to it that up to `count` records are asked for. */
+  want(count: number): void {
+    const { outstanding } = this.flow;
+    this.flow.want(count);
+    if (outstanding === 0 && this.flow.outstanding > 0) this.#stirred = Date.now();
+  }
+
+  /** Ends the flow; what had come is in line when it resolves. */
+  async end(): Promise<void> {
+    await this.flow.end();
+    await this.#looking;
+    this.#gathered();
+  }
+
+  missing(): void {
+    this.#owner.missing(this);
+  }
+
+  arrived(messages: readonly Incoming[]): void {
+    const { link } = this.#owner.space;
+    // The process has slept: what lay in its socket may be somebody else's by now, and comes again.
+    if (messages.length > 0 && Date.now() - link.lastTick > Math.max(this.ackWait / 2, 2_500)) return;
+    if (this.#looking !== undefined) {
+      this.#queue.push(...messages);
+      return;
+    }
+    this.#accept(messages);
+    this.#owner.changed();
+  }
+
+  #accept(messages: readonly Incoming[]): void {
+    const now = Date.now();
+    for (let at = 0; at < messages.length; at++) {
+      const message = messages[at]!;
+      const place = placeOf(message.reply);
+      if (place.delivered > 1) {
+        this.#queue.push(...messages.slice(at));
+        this.#looking = this.#lookUp();
+        return;
+      }
+      this.#add(message, place, 1, now);
+    }
+  }
+
+  #add(message: Incoming, place: ReturnType<typeof placeOf>, attempt: number, now: number): void {
+    const { names, stream } = this.#owner.space;
+    const topic = names.topicOf(message.subject);
+    const id = `${stream}-${place.seq}`;
+    const record = new WireRecord(topic, 'durable', message.head, message.body, id, place.time);
+    const loan = new Loan(record, message, this, { ...place, rank: this.rank }, attempt, now);
+    this.#backlog = place.pending;
+    this.#stirred = now;
+    this.loans.add(loan);
+    const gathering = this.#gathering;
+    if (gathering === undefined) {
+      this.#owner.turns.add(loan);
+      return;
+    }
+    gathering.loans.push(loan);
+    if (loan.seq <= gathering.top && --gathering.missing === 0) this.#gathered();
+  }
+
+  /** Reads the attempts of what was delivered before; what came behind it keeps its place. */
+  async #lookUp(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batch = this.#queue.splice(0);
+      const places = batch.map(({ reply }) => placeOf(reply));
+      const releases = await Promise.all(
+        places.map(({ seq, delivered }) =>
+          delivered > 1 ? releasesOf(this.#owner.space, this.consumer, seq) : 0,
+        ),
+      );
+      const now = Date.now();
+      for (const [at, message] of batch.entries()) {
+        const place = places[at]!;
+        this.#add(message, place, Math.max(place.delivered - releases[at]!, 1), now);
+      }
+    }
+    this.#looking = undefined;
+    this.#owner.changed();
+  }
+
+  /** Takes what core does not have out of line. */
+  takeHeld(): GroupLoan[] {
+    const held = this.#owner.turns.extract((loan) => loan.origin === this);
+    for (const loan of held) this.loans.delete(loan);
+    return held;
+  }
+
+  /** Whether it has anything that core does not. */
+  get lent(): number {
+    let lent = 0;
+    for (const { state } of this.loans) if (state !== HELD) lent++;
+    return lent;
+  }
+
+  blocked(): Blocked {
+    return this.#owner.turns.blocked((key) => this.#isOf(key));
+  }
+
+  taken(blocked: Blocked): void {
+    for (const [key, seq] of blocked) this.#owner.turns.inherit(key, seq);
+    this.#inherited = blocked.length > 0;
+    if (!this.#owner.isPaused) this.open();
+  }
+
+  lost(): void {
+    this.flow.abandon();
+    this.#queue = [];
+    this.#gathered();
+    const { turns } = this.#owner;
+    this.takeHeld();
+    this.#owner.lose([...this.loans]);
+    turns.unblock((key) => this.#isOf(key));
+  }
+
+  async drain(): Promise<boolean> {
+    await this.end();
+    await this.#owner.giveBack(this.takeHeld());
+    if (this.loans.size > 0) return false;
+    return true;
+  }
+
+  undrained(): void {
+    if (!this.#owner.isPaused) this.open();
+  }
+
+  /** Forgets what it was told to wait for and was settled before its old owner could say so. */
+  async checkInherited(): Promise<void> {
+    if (!this.#inherited || this.lane?.isOwned !== true) return;
+    const info = await infoOf(this.#owner.space, this.consumer).catch(() => undefined);
+    if (info === undefined || info.num_ack_pending > this.loans.size) return;
+    const here = new Set([...this.loans].map(({ seq }) => seq));
+    if (this.blocked().some(([, seq]) => here.has(seq))) return;
+    this.#inherited = false;
+    this.#owner.turns.unblock((key) => this.#isOf(key));
+    this.#owner.changed();
+  }
+
+  /** The lane is somebody else's: what blocks its keys is that one's business. */
+  forgetBlocked(): void {
+    this.#owner.turns.unblock((key) => this.#isOf(key));
+  }
+
+  #isOf(key: string): boolean {
+    return classOf({ key, priority: 2 }) === this.recordClass;
+  }
+}

@@ -1,0 +1,31 @@
+import type { Inbox, InboxSink } from '@ambus/core';
+import type { Incoming } from '../link/driver.ts';
+import type { Link } from '../link/link.ts';
+import { WireRecord } from '../wire/record.ts';
+
+/** The one address of a bus that replies come to. */
+export async function openInbox(link: Link, sink: InboxSink): Promise<Inbox> {
+  const address = `${link.inbox}.r`;
+  let batch: Incoming[] = [];
+  let count = 0;
+  const handOver = (): void => {
+    const arrived = batch;
+    batch = [];
+    const now = Date.now();
+    sink(
+      arrived.map(
+        ({ head, body }) => new WireRecord(address, 'reply', head, body, `${address}-${++count}`, now),
+      ),
+    );
+  };
+  const subscription = link.subscribe(address, undefined, (message) => {
+    if (batch.push(message) === 1) queueMicrotask(handOver);
+  });
+  await link.flush();
+  return {
+    address,
+    async close() {
+      subscription.unsubscribe();
+    },
+  };
+}

@@ -1,0 +1,34 @@
+import type { Link } from '../link/link.ts';
+import type { GroupLoan } from './class-flow.ts';
+import { ACK, type Settlement, sendSettlements } from './settle.ts';
+
+/** Milliseconds for which a killed server may forget what it has confirmed: it writes acks down a little later. */
+const FORGETS = 3_000;
+/** Acks that are kept at most. */
+const KEPT = 5_000;
+
+/** What was acked last. Said again after a break, it spares what a killed server forgot from being handled twice. */
+export class RecentAcks {
+  readonly #batches: { readonly at: number; readonly acks: readonly Settlement[] }[] = [];
+  #count = 0;
+
+  add(loans: readonly GroupLoan[]): void {
+    const now = Date.now();
+    // Not the loans themselves: their bodies would stay in memory.
+    const acks = loans.map(({ reply, origin }) => ({ reply, origin }));
+    this.#batches.push({ at: now, acks });
+    this.#count += loans.length;
+    let old = 0;
+    for (const { at, acks: some } of this.#batches) {
+      if (now - at <= FORGETS && this.#count <= KEPT) break;
+      this.#count -= some.length;
+      old++;
+    }
+    if (old > 0) this.#batches.splice(0, old);
+  }
+
+  sendAgain(link: Link): void {
+    const settlements = this.#batches.flatMap(({ acks }) => acks);
+    sendSettlements(link, settlements, ACK).catch(() => {});
+  }
+}

@@ -1,0 +1,197 @@
+import { asBusError, type BusError, ConfigError, type Source, type StartPosition } from '@ambus/core';
+import { consumerName, RARE_CLASSES, type RecordClass } from '../names.ts';
+import {
+  type ConsumerInfo,
+  classConsumer,
+  ensureClass,
+  ensureGroup,
+  infoOf,
+  usedClasses,
+} from '../server/consumers.ts';
+import type { Space } from '../server/space.ts';
+import { ClassFlow, type ClassOwner } from './class-flow.ts';
+import { Scouts } from './scouts.ts';
+
+/** Milliseconds between two looks for classes that no scout has seen. */
+const LOOK_FOR_CLASSES = 30_000;
+/** Milliseconds before a look at the server that failed is tried again. */
+const AGAIN = 300;
+
+/** What the group's standing on the server means to its member. */
+export interface StandingOwner extends ClassOwner {
+  /** A class has a consumer now, and a flow. */
+  opened(flow: ClassFlow): void;
+  /** The group's plain consumer was found, or made. */
+  joined(info: ConsumerInfo | undefined): void;
+  /** It is gone for good. */
+  fail(error: BusError): void;
+}
+
+/** A group's consumers on the server: one, and one more for each rare class in use. Finds them, and finds out when they are gone. */
+export class Standing {
+  readonly classes: Map<RecordClass, ClassFlow> = new Map();
+  /** Classes whose consumer is being looked for. */
+  readonly opening: Map<RecordClass, Promise<void>> = new Map();
+  readonly base: string;
+  readonly #owner: StandingOwner;
+  readonly #space: Space;
+  readonly #source: Source & { readonly group: string };
+  readonly #scouts: Scouts;
+  #info: ConsumerInfo | undefined;
+  #generation: number;
+  #recovering = false;
+  #closed = false;
+  #lastLook: number = Date.now();
+
+  constructor(owner: StandingOwner, source: Source & { readonly group: string }) {
+    this.#owner = owner;
+    this.#space = owner.space;
+    this.#source = source;
+    this.base = consumerName(source.pattern, source.group);
+    this.#generation = this.#space.generation;
+    this.#scouts = new Scouts(
+      this.#space,
+      source.pattern,
+      (recordClass) => void this.#openClass(recordClass),
+    );
+  }
+
+  /** The group is there when it resolves. */
+  async join(from: StartPosition): Promise<void> {
+    const { pattern, group } = this.#source;
+    this.#generation = this.#space.generation;
+    if (this.#space.link.host.provision !== 'none') {
+      this.#info = await ensureGroup(this.#space, pattern, group, from, this.#space.mayCreate);
+    }
+    this.#owner.joined(this.#info);
+  }
+
+  /** The plain class last: what is more urgent is there before it. */
+  async open(): Promise<void> {
+    await this.discover();
+    this.#add('n', this.#info?.num_pending ?? 0);
+    if (this.#generation !== this.#space.generation) this.recover();
+  }
+
+  /** Begins with the rare classes in which there is something. */
+  async discover(): Promise<void> {
+    this.#lastLook = Date.now();
+    this.#scouts.open((recordClass) => this.classes.has(recordClass));
+    const used =
+      this.#info === undefined
+        ? RARE_CLASSES
+        : await usedClasses(this.#space, this.#info, this.#source.pattern).catch((): RecordClass[] => []);
+    await Promise.all(used.map((recordClass) => this.#openClass(recordClass)));
+  }
+
+  tick(now: number): void {
+    for (const flow of this.classes.values()) flow.flow.tick(now);
+    if (now - this.#lastLook > LOOK_FOR_CLASSES && this.#space.link.canSend) void this.discover();
+  }
+
+  /** Something of it was not found, or was said to be gone. */
+  readonly recover = (): void => {
+    if (!this.#recovering && !this.#closed) void this.#recover();
+  };
+
+  /** The plain consumer as it is now. */
+  async read(): Promise<ConsumerInfo | undefined> {
+    return infoOf(this.#space, this.base).catch(() => undefined);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#scouts.close();
+  }
+
+  #add(recordClass: RecordClass, backlog: number): void {
+    if (this.#closed || this.classes.has(recordClass)) return;
+    const flow = new ClassFlow(this.#owner, this.base, recordClass, backlog);
+    this.classes.set(recordClass, flow);
+    this.#scouts.done(recordClass);
+    this.#owner.opened(flow);
+  }
+
+  #openClass(recordClass: RecordClass): Promise<void> {
+    if (this.classes.has(recordClass) || this.#closed) return Promise.resolve();
+    let opening = this.opening.get(recordClass);
+    if (opening === undefined) {
+      opening = this.#findClass(recordClass)
+        // The next look, or scout's call, finds it.
+        .catch(() => {})
+        .finally(() => {
+          this.opening.delete(recordClass);
+          this.#owner.changed();
+        });
+      this.opening.set(recordClass, opening);
+    }
+    return opening;
+  }
+
+  async #findClass(recordClass: RecordClass): Promise<void> {
+    const { pattern, group } = this.#source;
+    const info = this.#info;
+    const found =
+      info === undefined
+        ? await infoOf(this.#space, classConsumer(this.base, recordClass))
+        : await ensureClass(this.#space, info, pattern, group, recordClass);
+    if (found !== undefined && info === this.#info) this.#add(recordClass, found.num_pending);
+  }
+
+  /** Finds out what happened to a consumer that is not there: lost with the server's state, or deleted. */
+  async #recover(): Promise<void> {
+    this.#recovering = true;
+    try {
+      await this.#space.verify(this.#source.pattern);
+      if (this.#generation !== this.#space.generation) await this.#startAnew();
+      else await this.#look();
+    } catch (error) {
+      const known = asBusError(error, { topic: this.#source.pattern, broker: 'nats' });
+      if (!known.retryable) this.#fail(known);
+      else setTimeout(() => this.#again(), AGAIN).unref();
+    } finally {
+      this.#recovering = false;
+    }
+    if (this.#generation !== this.#space.generation) this.recover();
+  }
+
+  #again(): void {
+    if (this.#closed || this.#owner.isPaused) return;
+    for (const flow of this.classes.values()) if (!flow.flow.isOpen) flow.open();
+    this.#owner.changed();
+  }
+
+  /** All that the stream holds now came after it was lost. */
+  async #startAnew(): Promise<void> {
+    for (const flow of this.classes.values()) flow.lost();
+    this.classes.clear();
+    await this.join('earliest');
+    await this.discover();
+    this.#add('n', this.#info?.num_pending ?? 0);
+  }
+
+  async #look(): Promise<void> {
+    const { pattern, group } = this.#source;
+    const info = await infoOf(this.#space, this.base);
+    if (info === undefined && this.#info !== undefined) {
+      this.#fail(
+        new ConfigError(`group "${group}" on "${pattern}" was deleted`, { topic: pattern, broker: 'nats' }),
+      );
+      return;
+    }
+    // One of a rare class may be gone alone.
+    for (const [recordClass, flow] of this.classes) {
+      if (recordClass === 'n' || (await infoOf(this.#space, flow.consumer)) !== undefined) continue;
+      flow.lost();
+      this.classes.delete(recordClass);
+    }
+    await this.discover();
+    setTimeout(() => this.#again(), AGAIN / 2).unref();
+  }
+
+  #fail(error: BusError): void {
+    this.close();
+    for (const flow of this.classes.values()) flow.flow.abandon();
+    this.#owner.fail(error);
+  }
+}

@@ -1,0 +1,38 @@
+import { type RecordClass, rankOf } from '../names.ts';
+import type { ClassFlow, GroupLoan } from './class-flow.ts';
+import type { Turns } from './turns.ts';
+
+export const LOWEST = 4;
+
+/** Records that may wait in this process behind others of their key, so that a slow key leaves the rest of its lane room. */
+const READ_AHEAD = 2_048;
+
+/** The lowest rank that may go now: none below one of which more is on its way, or whose class is being opened. */
+export function lowestRank(
+  turns: Turns<GroupLoan>,
+  flows: Iterable<ClassFlow>,
+  opening: Iterable<RecordClass>,
+): number {
+  const now = Date.now();
+  let lowest = LOWEST;
+  for (const flow of flows) {
+    if (flow.rank < lowest && turns.sizeOf(flow.rank) === 0 && flow.isExpecting(now)) lowest = flow.rank;
+  }
+  for (const recordClass of opening) lowest = Math.min(lowest, rankOf(recordClass));
+  return lowest;
+}
+
+/**
+ * Asks for what there is room for, not counting what is of lower rank and waits already.
+ *
+ * @param free - deliveries that core has room for
+ */
+export function demand(turns: Turns<GroupLoan>, flows: Iterable<ClassFlow>, free: number): void {
+  if (free <= 0 || turns.waiting >= READ_AHEAD) return;
+  for (const flow of flows) {
+    if (!flow.mayRun) continue;
+    let ahead = flow.unread;
+    for (let rank = 0; rank <= flow.rank; rank++) ahead += turns.sizeOf(rank);
+    flow.want(free - ahead);
+  }
+}

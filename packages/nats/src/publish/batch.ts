@@ -1,0 +1,257 @@
+import {
+  type BusError,
+  type BusRecord,
+  ConnectionError,
+  MessageTooLargeError,
+  NoRespondersError,
+  type PublishFailure,
+  QueueFullError,
+  ValidationError,
+} from '@ambus/core';
+import { nuid } from 'nats';
+import type { Incoming } from '../link/driver.ts';
+import { type Expecting, isUnheard } from '../link/link.ts';
+import { classOf, hash } from '../names.ts';
+import { type ApiFailure, apiError, text } from '../server/api.ts';
+import type { Space } from '../server/space.ts';
+import { encodeHeaders } from '../wire/headers.ts';
+import { Frames } from './encode.ts';
+
+/**
+ * @param failures - final
+ * @param again - indexes that may be sent again
+ * @param missing - whether the stream was not found
+ */
+export type BatchEnd = (
+  failures: readonly PublishFailure[],
+  again: readonly number[],
+  missing: boolean,
+) => void;
+
+/** JetStream's codes for a stream, or a server, that is full. */
+const FULL: ReadonlySet<number> = new Set([10023, 10047, 10077]);
+const TOO_LARGE = 10054;
+
+/** What may be published to: no blanks, no wildcards, no empty parts. */
+const SUBJECT = /^[\x21-\x7e]+$/;
+const NO_SUBJECT = /^\.|\.$|\.\.|(^|\.)[*>](\.|$)|^\$/;
+
+/** `{"error"`: an answer is read only where it starts like this, or may be a duplicate's. */
+const ERROR_AT = 2;
+const E = 0x65;
+
+/** What one acknowledgement of the server says. */
+interface PubAck {
+  readonly seq: number;
+  readonly duplicate?: boolean;
+  readonly error?: ApiFailure;
+}
+
+/** Records on their way to the server, with one address for all answers. */
+export class Batch implements Expecting {
+  readonly #space: Space;
+  readonly #records: readonly BusRecord[];
+  readonly #indexes: readonly number[];
+  readonly #end: BatchEnd;
+  readonly #open = new Set<number>();
+  readonly #failures: PublishFailure[] = [];
+  readonly #again: number[] = [];
+  #missing = false;
+  #address = '';
+  /** Work that is under way beside the answers: the flush of what nobody answers, a look at a duplicate. */
+  #pending = 0;
+  #done = false;
+
+  constructor(space: Space, records: readonly BusRecord[], indexes: readonly number[], end: BatchEnd) {
+    this.#space = space;
+    this.#records = records;
+    this.#indexes = indexes;
+    this.#end = end;
+  }
+
+  send(): void {
+    const { link } = this.#space;
+    this.#address = link.expect(this);
+    const frames = new Frames();
+    const unanswered: number[] = [];
+    for (const index of this.#indexes) {
+      const record = this.#records[index]!;
+      try {
+        if (record.channel === 'durable') this.#addDurable(frames, record, index);
+        else {
+          this.#addInFlight(frames, record, index);
+          unanswered.push(index);
+        }
+      } catch (error) {
+        this.#fail(index, error as BusError);
+      }
+    }
+    if (!frames.isEmpty) link.driver.write(frames.bytes());
+    if (unanswered.length > 0) void this.#flush(unanswered);
+    this.#settle();
+  }
+
+  #addDurable(frames: Frames, record: BusRecord, index: number, generation = ''): void {
+    const { names } = this.#space;
+    const { topic, deliverAt, deduplicationKey } = record;
+    const recordClass = classOf(record);
+    const target = names.data(recordClass, topic);
+    let subject = target;
+    let more = '';
+    if (deliverAt !== undefined && deliverAt > Date.now()) {
+      subject = names.schedule(recordClass, topic, record.id, nuid.next());
+      if (this.#space.canSchedule) {
+        more = `Nats-Schedule: @at ${new Date(deliverAt).toISOString()}\r\nNats-Schedule-Target: ${target}\r\n`;
+      } else {
+        this.#space.delays.open();
+      }
+    }
+    if (deduplicationKey !== undefined) {
+      more += `Nats-Msg-Id: ${hash(`${topic} ${deduplicationKey} ${generation}`)}\r\n`;
+    }
+    this.#add(frames, subject, record, `${this.#address}.${index}`, more);
+    this.#open.add(index);
+    this.#space.trimmer.published(topic);
+  }
+
+  #addInFlight(frames: Frames, record: BusRecord, index: number): void {
+    const { names } = this.#space;
+    const { channel, topic } = record;
+    if (channel === 'ephemeral') this.#add(frames, names.ephemeral(topic), record, undefined, '');
+    else if (channel === 'reply') {
+      // An address that was made up by somebody is nobody's.
+      if (SUBJECT.test(topic) && !NO_SUBJECT.test(topic)) this.#add(frames, topic, record, undefined, '');
+    }
+    // The server answers at once to where nobody listens.
+    else this.#add(frames, names.request(topic), record, `${this.#address}.${index}`, '');
+  }
+
+  #add(frames: Frames, subject: string, record: BusRecord, reply: string | undefined, more: string): void {
+    let head: string;
+    try {
+      head = encodeHeaders(record, more);
+    } catch {
+      throw new ValidationError(
+        `a header or attribute of a message for "${record.topic}" is no well-formed text`,
+        {
+          topic: record.topic,
+          broker: 'nats',
+        },
+      );
+    }
+    const { driver, settings } = this.#space.link;
+    const limit = driver.maxPayload ?? settings.maxPayload;
+    const size = Buffer.byteLength(head) + record.body.length;
+    if (size > limit) {
+      throw new MessageTooLargeError(
+        `a message for "${record.topic}" has ${size} bytes with its metadata, at most ${limit} are allowed`,
+        size,
+        limit,
+        { topic: record.topic, broker: 'nats' },
+      );
+    }
+    frames.add(subject, reply, head, record.body);
+  }
+
+  answer(index: number, message: Incoming): void {
+    const record = this.#records[index]!;
+    if (record.channel === 'request') {
+      if (!isUnheard(message)) return;
+      const { topic } = record;
+      this.#fail(
+        index,
+        new NoRespondersError(`nobody answers requests on "${topic}"`, { topic, broker: 'nats' }),
+      );
+      return;
+    }
+    if (!this.#open.delete(index)) return;
+    if (isUnheard(message)) {
+      this.#missing = true;
+      this.#again.push(index);
+    } else if (message.body[ERROR_AT] === E || record.deduplicationKey !== undefined) {
+      this.#read(index, JSON.parse(text(message)) as PubAck);
+    }
+    this.#settle();
+  }
+
+  #read(index: number, { error, duplicate, seq }: PubAck): void {
+    const record = this.#records[index]!;
+    if (error !== undefined) this.#fail(index, refusal(record, error));
+    else if (duplicate) void this.#duplicate(index, seq);
+  }
+
+  /**
+   * The server remembers keys for the longest window of all buses. Where this bus's is shorter and over, the record is
+   * stored under a further name of the key, the same for everybody who knows the last one.
+   */
+  async #duplicate(index: number, seq: number): Promise<void> {
+    const { api, link, stream, window } = this.#space;
+    const own = link.host.deduplicationWindow;
+    if (own >= window) return;
+    this.#pending++;
+    try {
+      const original = await api.at(stream, seq);
+      if (original !== undefined && Date.now() - original.time > own) {
+        const frames = new Frames();
+        this.#addDurable(frames, this.#records[index]!, index, String(seq));
+        if (link.canSend) link.driver.write(frames.bytes());
+        else this.broken();
+      }
+    } catch {
+      // Unknown is as good as a duplicate: the first one is stored.
+    }
+    this.#pending--;
+    this.#settle();
+  }
+
+  /** What nobody acknowledges is with the server when it answers a ping that was sent after it. */
+  async #flush(indexes: readonly number[]): Promise<void> {
+    this.#pending++;
+    try {
+      await this.#space.link.driver.flush();
+    } catch {
+      for (const index of indexes) {
+        this.#fail(index, new ConnectionError('nats: the connection broke', { broker: 'nats' }));
+      }
+    }
+    this.#pending--;
+    this.#settle();
+  }
+
+  broken(): void {
+    this.#again.push(...this.#open);
+    this.#open.clear();
+    this.#settle();
+  }
+
+  #fail(index: number, error: BusError): void {
+    if (!this.#failures.some((failure) => failure.index === index)) this.#failures.push({ index, error });
+  }
+
+  #settle(): void {
+    if (this.#done || this.#open.size > 0 || this.#pending > 0) return;
+    this.#done = true;
+    this.#space.link.forget(this.#address);
+    this.#end(
+      this.#failures,
+      this.#again.toSorted((a, b) => a - b),
+      this.#missing,
+    );
+  }
+}
+
+function refusal({ topic, body }: BusRecord, failure: ApiFailure): BusError {
+  const context = { topic, broker: 'nats' };
+  const { err_code: code, description } = failure;
+  if (FULL.has(code))
+    return new QueueFullError(`nats: no room for a message for "${topic}": ${description}`, context);
+  if (code === TOO_LARGE) {
+    return new MessageTooLargeError(
+      `nats: ${description} (topic "${topic}")`,
+      body.length,
+      body.length - 1,
+      context,
+    );
+  }
+  return apiError(`a message for "${topic}"`, failure);
+}

@@ -1,0 +1,188 @@
+import {
+  asBusError,
+  type BusError,
+  type BusRecord,
+  ClosedError,
+  PublishError,
+  TimeoutError,
+} from '@ambus/core';
+import type { LinkListener } from '../link/link.ts';
+import type { Space } from '../server/space.ts';
+import { Batch } from './batch.ts';
+
+/** Milliseconds before a stream that has no leader is asked again. */
+const PAUSE = 150;
+
+/** A call of `publish`: what of it is not yet accepted. */
+interface Call {
+  readonly records: readonly BusRecord[];
+  readonly deadline: number;
+  /** Number of the call: what is sent again goes before what came later. */
+  readonly order: number;
+  /** Whether the stream was not there when it was sent last. */
+  missing: boolean;
+  readonly failures: { readonly index: number; readonly error: BusError }[];
+  /** Indexes that still have to be sent, in order. */
+  left: readonly number[];
+  resolve(): void;
+  reject(error: BusError): void;
+}
+
+/**
+ * Sends batches in the order in which they came. One that must wait (for the connection, or for its topics to be made)
+ * holds back those behind it, so the order of a key survives.
+ */
+export class Publisher implements LinkListener {
+  readonly #space: Space;
+  readonly #waiting: Call[] = [];
+  #pumping = false;
+  #calls = 0;
+
+  constructor(space: Space) {
+    this.#space = space;
+  }
+
+  publish(records: readonly BusRecord[], deadline: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const call: Call = {
+        records,
+        deadline,
+        order: this.#calls++,
+        missing: false,
+        failures: [],
+        left: [...records.keys()],
+        resolve,
+        reject,
+      };
+      if (this.#waiting.length === 0 && this.#space.link.canSend && this.#isPrepared(call)) {
+        this.#send(call);
+      } else {
+        this.#waiting.push(call);
+        void this.#pump();
+      }
+    });
+  }
+
+  /** What waits for the connection ends at its deadline. */
+  tick(now: number): void {
+    for (const call of [...this.#waiting]) if (call.deadline <= now) this.#giveUp(call);
+  }
+
+  /** Nothing is sent any more. */
+  close(): void {
+    for (const call of this.#waiting.splice(0))
+      this.#fail(call, new ClosedError('the broker is closed', { broker: 'nats' }));
+  }
+
+  #isPrepared({ records, left }: Call): boolean {
+    return left.every((index) => {
+      const { channel, topic } = records[index]!;
+      return channel !== 'durable' || this.#space.isKnown(topic);
+    });
+  }
+
+  async #pump(): Promise<void> {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    while (this.#waiting.length > 0) {
+      const call = this.#waiting[0]!;
+      try {
+        await this.#space.link.ready(call.deadline);
+        if (call.missing) await this.#find(call);
+        await this.#prepare(call);
+      } catch (error) {
+        const known = asBusError(error, { broker: 'nats' });
+        if (known.retryable && Date.now() < call.deadline) {
+          await new Promise((resolve) => setTimeout(resolve, PAUSE).unref());
+        } else if (this.#waiting[0] === call) {
+          this.#waiting.shift();
+          this.#fail(call, known);
+        }
+        continue;
+      }
+      // It may have been given up meanwhile.
+      if (this.#waiting[0] !== call || !this.#space.link.canSend) continue;
+      this.#waiting.shift();
+      if (call.deadline <= Date.now()) this.#giveUp(call);
+      else if (call.left.length === 0) this.#finish(call);
+      else this.#send(call);
+    }
+    this.#pumping = false;
+  }
+
+  /** Makes what topics are missing; those that cannot be are the failures of their records. */
+  async #prepare(call: Call): Promise<void> {
+    if (this.#isPrepared(call)) return;
+    const topics = new Set<string>();
+    for (const index of call.left) {
+      const { channel, topic } = call.records[index]!;
+      if (channel === 'durable' && !this.#space.isKnown(topic)) topics.add(topic);
+    }
+    const refused = new Map<string, BusError>();
+    await Promise.all(
+      Array.from(topics, async (topic) => {
+        try {
+          await this.#space.ensureTopic(topic);
+        } catch (error) {
+          const known = asBusError(error, { topic, broker: 'nats' });
+          if (known.retryable) throw known;
+          refused.set(topic, known);
+        }
+      }),
+    );
+    if (refused.size === 0) return;
+    call.left = call.left.filter((index) => {
+      const { channel, topic } = call.records[index]!;
+      const error = channel === 'durable' ? refused.get(topic) : undefined;
+      if (error !== undefined) call.failures.push({ index, error });
+      return error === undefined;
+    });
+  }
+
+  #send(call: Call): void {
+    const batch = new Batch(this.#space, call.records, call.left, (failures, again, missing) => {
+      call.failures.push(...failures);
+      call.left = again;
+      call.missing = missing;
+      if (again.length === 0) {
+        this.#finish(call);
+        return;
+      }
+      const at = this.#waiting.findIndex(({ order }) => order > call.order);
+      this.#waiting.splice(at < 0 ? this.#waiting.length : at, 0, call);
+      void this.#pump();
+    });
+    batch.send();
+  }
+
+  /** Makes the stream anew if it is gone; one that has no leader is only waited for. */
+  async #find(call: Call): Promise<void> {
+    const { topic } = call.records[call.left[0]!]!;
+    await this.#space.ensure(topic);
+    const wasLost = await this.#space.verify(topic);
+    call.missing = false;
+    if (!wasLost) await new Promise((resolve) => setTimeout(resolve, PAUSE).unref());
+  }
+
+  #finish(call: Call): void {
+    if (call.failures.length === 0) {
+      call.resolve();
+      return;
+    }
+    const failures = call.failures.toSorted((a, b) => a.index - b.index);
+    const text = `${failures.length} of ${call.records.length} messages were not accepted: ${failures[0]!.error.message}`;
+    call.reject(new PublishError(text, failures, { broker: 'nats' }));
+  }
+
+  #giveUp(call: Call): void {
+    const at = this.#waiting.indexOf(call);
+    if (at >= 0) this.#waiting.splice(at, 1);
+    this.#fail(call, new TimeoutError('nats: not accepted before the deadline', { broker: 'nats' }));
+  }
+
+  /** What is left of it fails for this reason. */
+  #fail(call: Call, error: BusError): void {
+    call.failures.push(...call.left.map((index) => ({ index, error })));
+    this.#finish(call);
+  }
+}

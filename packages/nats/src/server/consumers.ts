@@ -1,0 +1,289 @@
+import { ConfigError, type StartPosition } from '@ambus/core';
+import { consumerName, fewSubjectsOf, isLane, RARE_CLASSES, type RecordClass, subjectsOf } from '../names.ts';
+import { apiError, CODES } from './api.ts';
+import { missing, NANOSECONDS, type Space } from './space.ts';
+
+/** What JetStream says of a consumer. */
+export interface ConsumerInfo {
+  readonly name: string;
+  readonly created: string;
+  readonly config: ConsumerConfig;
+  readonly delivered: { readonly consumer_seq: number; readonly stream_seq: number };
+  readonly ack_floor: { readonly stream_seq: number };
+  readonly num_ack_pending: number;
+  readonly num_pending: number;
+}
+
+interface ConsumerConfig {
+  readonly ack_wait?: number;
+  readonly deliver_policy: string;
+  readonly opt_start_seq?: number;
+  readonly opt_start_time?: string;
+  readonly filter_subject?: string;
+  readonly filter_subjects?: readonly string[];
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** Keys of a consumer's metadata: by them a group is found again by its own name. */
+const GROUP = 'ambus-group';
+const PATTERN = 'ambus-pattern';
+
+/** Milliseconds after which the server forgets a probe whose process died. */
+const PROBE_KEPT = 5_000;
+
+/** No group's: those have a hash behind a dash. */
+const DELAYS = 'delays';
+/** Milliseconds after which another bus looks at a delayed record that one has died with. */
+const DELAYS_WAIT = 5_000;
+
+/** A group, as its plain consumer tells. */
+export interface FoundGroup {
+  readonly group: string;
+  readonly pattern: string;
+  readonly info: ConsumerInfo;
+}
+
+/** Share of the lease that the server waits for an ack; the rest is for whoever takes over a lane. */
+export const ackWaitOf = (lease: number): number => Math.round(lease / 2);
+
+/** Where a consumer starts, as JetStream wants it. */
+async function startOf(space: Space, from: StartPosition): Promise<Partial<ConsumerConfig>> {
+  if (from instanceof Date) {
+    return { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() };
+  }
+  // Always a number, so that the consumers of rare classes, made later, start at the same place.
+  const { state } = await space.info();
+  return startAt(from === 'earliest' ? 1 : state.last_seq + 1);
+}
+
+const startAt = (seq: number): Partial<ConsumerConfig> => ({
+  deliver_policy: 'by_start_sequence',
+  opt_start_seq: seq,
+});
+
+const filters = (space: Space, recordClass: RecordClass | '*', pattern: string): string[] =>
+  subjectsOf(pattern).map((subject) => space.names.data(recordClass, subject));
+
+export async function infoOf(space: Space, name: string): Promise<ConsumerInfo | undefined> {
+  const { value, failure } = await space.api.ask<ConsumerInfo>(`CONSUMER.INFO.${space.stream}.${name}`);
+  if (failure === undefined) return value;
+  if (failure.err_code === CODES.consumerNotFound || failure.err_code === CODES.streamNotFound)
+    return undefined;
+  throw apiError(`consumer ${name}`, failure);
+}
+
+async function create(space: Space, name: string, config: object): Promise<ConsumerInfo> {
+  const { value, failure } = await space.api.ask<ConsumerInfo>(`CONSUMER.CREATE.${space.stream}.${name}`, {
+    stream_name: space.stream,
+    config: { name, ...config },
+    action: 'create',
+  });
+  if (value !== undefined) return value;
+  if (failure.err_code === CODES.consumerExists || failure.err_code === CODES.consumerNameInUse) {
+    const found = await infoOf(space, name);
+    if (found !== undefined) return found;
+  }
+  throw apiError(`consumer ${name}`, failure);
+}
+
+function groupConfig(
+  space: Space,
+  recordClass: RecordClass,
+  pattern: string,
+  group: string,
+  ackWait: number,
+): object {
+  return {
+    durable_name: classConsumer(consumerName(pattern, group), recordClass),
+    ack_policy: 'explicit',
+    ack_wait: ackWait,
+    // What waits for a retry is pending as well, and must not stall the rest.
+    max_ack_pending: -1,
+    max_deliver: -1,
+    filter_subjects: filters(space, recordClass, pattern),
+    metadata: recordClass === 'n' ? { [GROUP]: group, [PATTERN]: pattern } : { [PATTERN]: pattern },
+  };
+}
+
+export function classConsumer(base: string, recordClass: RecordClass): string {
+  return recordClass === 'n' ? base : `${base}-${recordClass}`;
+}
+
+/**
+ * The group's plain consumer, made if it is missing and may be.
+ *
+ * @throws {ConfigError} naming the group that is missing
+ */
+export async function ensureGroup(
+  space: Space,
+  pattern: string,
+  group: string,
+  from: StartPosition,
+  mayCreate: boolean,
+): Promise<ConsumerInfo> {
+  const name = consumerName(pattern, group);
+  const wait = ackWaitOf(space.link.settings.lease) * NANOSECONDS;
+  // Asked for together: somebody waits for the subscription.
+  const [found, start] = await Promise.all([infoOf(space, name), mayCreate ? startOf(space, from) : {}]);
+  if (found !== undefined) return space.mayCreate ? shorten(space, found, wait) : found;
+  if (!mayCreate) throw missing(`group "${group}" on "${pattern}"`, pattern);
+  try {
+    return await create(space, name, {
+      ...groupConfig(space, 'n', pattern, group, wait),
+      ...start,
+    });
+  } catch (error) {
+    if (!ConfigError.is(error)) throw error;
+    throw new ConfigError(`group "${group}" on "${pattern}" cannot be made: ${error.message}`, {
+      topic: pattern,
+      broker: 'nats',
+      cause: error,
+    });
+  }
+}
+
+/** The group's consumer of a rare class, which starts where the group did. */
+export async function ensureClass(
+  space: Space,
+  { config }: ConsumerInfo,
+  pattern: string,
+  group: string,
+  recordClass: RecordClass,
+): Promise<ConsumerInfo | undefined> {
+  const name = classConsumer(consumerName(pattern, group), recordClass);
+  if (!space.mayCreate) return infoOf(space, name);
+  const { deliver_policy, opt_start_seq, opt_start_time } = config;
+  const wait = config.ack_wait ?? 0;
+  const made = await create(space, name, {
+    ...groupConfig(space, recordClass, pattern, group, wait),
+    deliver_policy,
+    ...(opt_start_seq === undefined ? {} : { opt_start_seq }),
+    ...(opt_start_time === undefined ? {} : { opt_start_time }),
+    ...(isLane(recordClass) ? { description: `lane of ${group}, owned by one member at a time` } : {}),
+  });
+  return shorten(space, made, wait);
+}
+
+/** The shortest lease of its members counts for a group. */
+async function shorten(space: Space, info: ConsumerInfo, wait: number): Promise<ConsumerInfo> {
+  if (wait >= (info.config.ack_wait ?? 0)) return info;
+  const { value } = await space.api.ask<ConsumerInfo>(`CONSUMER.CREATE.${space.stream}.${info.name}`, {
+    stream_name: space.stream,
+    config: { ...info.config, ack_wait: wait },
+    action: 'update',
+  });
+  return value ?? info;
+}
+
+/** The rare classes of which records lie, or are scheduled, on the pattern's topics from the group's start on. */
+export async function usedClasses(
+  space: Space,
+  { config }: ConsumerInfo,
+  pattern: string,
+): Promise<RecordClass[]> {
+  const { names, api, stream } = space;
+  const seq = config.opt_start_seq ?? 1;
+  const asked = fewSubjectsOf(pattern);
+  const has = async (subjectOf: (topic: string) => string, from: number): Promise<boolean> => {
+    const found = await Promise.all(asked.map((topic) => api.next(stream, from, subjectOf(topic))));
+    return found.some((one) => one !== undefined);
+  };
+  const [anyScheduled, ...stored] = await Promise.all([
+    has((topic) => names.schedules('*', topic), 1),
+    ...RARE_CLASSES.map((one) => has((topic) => names.data(one, topic), seq)),
+  ]);
+  const used = anyScheduled
+    ? await Promise.all(
+        RARE_CLASSES.map(
+          async (one, at) => stored[at] || (await has((topic) => names.schedules(one, topic), 1)),
+        ),
+      )
+    : stored;
+  return RARE_CLASSES.filter((_, at) => used[at]);
+}
+
+/** An own consumer without acks, gone when nobody has asked for `threshold` milliseconds. */
+export async function createLive(
+  space: Space,
+  name: string,
+  pattern: string,
+  from: StartPosition | number,
+  threshold: number,
+): Promise<ConsumerInfo> {
+  return create(space, name, {
+    ack_policy: 'none',
+    mem_storage: true,
+    num_replicas: 1,
+    inactive_threshold: threshold * NANOSECONDS,
+    filter_subjects: filters(space, '*', pattern),
+    ...(typeof from === 'number' ? startAt(from) : await startOf(space, from)),
+  });
+}
+
+/** False when there was none. */
+export async function deleteConsumer(space: Space, name: string): Promise<boolean> {
+  const { failure } = await space.api.ask(`CONSUMER.DELETE.${space.stream}.${name}`);
+  if (failure === undefined) return true;
+  if (failure.err_code === CODES.consumerNotFound || failure.err_code === CODES.streamNotFound) return false;
+  throw apiError(`consumer ${name}`, failure);
+}
+
+/** All consumers of the stream. */
+export async function allConsumers(space: Space): Promise<ConsumerInfo[]> {
+  const all: ConsumerInfo[] = [];
+  for (;;) {
+    const { value, failure } = await space.api.ask<{ total: number; consumers?: ConsumerInfo[] | null }>(
+      `CONSUMER.LIST.${space.stream}`,
+      { offset: all.length },
+    );
+    if (failure?.err_code === CODES.streamNotFound) return all;
+    if (failure !== undefined) throw apiError('the list of consumers', failure);
+    const page = value.consumers ?? [];
+    all.push(...page);
+    if (page.length === 0 || all.length >= value.total) return all;
+  }
+}
+
+/** The group whose plain consumer this is, if it is one. */
+export function groupOf(info: ConsumerInfo): FoundGroup | undefined {
+  const group = info.config.metadata?.[GROUP];
+  const pattern = info.config.metadata?.[PATTERN];
+  return group === undefined || pattern === undefined ? undefined : { group, pattern, info };
+}
+
+/** The pattern that a group's consumer, plain or of a rare class, covers. */
+export function coverageOf({ config }: ConsumerInfo): string | undefined {
+  return config.metadata?.[PATTERN];
+}
+
+/** The one consumer of all delayed records, for servers that cannot schedule. */
+export function createDelays(space: Space): Promise<ConsumerInfo> {
+  return create(space, DELAYS, {
+    durable_name: DELAYS,
+    ack_policy: 'explicit',
+    ack_wait: DELAYS_WAIT * NANOSECONDS,
+    max_ack_pending: -1,
+    max_deliver: -1,
+    filter_subjects: [space.names.schedules('*', '>')],
+    ...startAt(1),
+  });
+}
+
+/** A consumer that only tells what lies before it; to be deleted. */
+export async function probe(
+  space: Space,
+  name: string,
+  subject: string,
+  from: number | Date,
+): Promise<ConsumerInfo> {
+  return create(space, name, {
+    ack_policy: 'none',
+    mem_storage: true,
+    num_replicas: 1,
+    inactive_threshold: PROBE_KEPT * NANOSECONDS,
+    filter_subjects: [subject],
+    ...(typeof from === 'number'
+      ? startAt(from)
+      : { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() }),
+  });
+}

@@ -1,0 +1,125 @@
+import { compilePattern, type Retention } from '@ambus/core';
+import { nuid } from 'nats';
+import type { LinkListener } from '../link/link.ts';
+import { allConsumers, coverageOf, deleteConsumer, probe } from './consumers.ts';
+import type { Space } from './space.ts';
+
+/** Kept where a topic says nothing: enough to look back. */
+const DEFAULT: Retention = Object.freeze({ maxMessages: 10_000 });
+
+/** Of what is kept, the share that may be published beyond it before it is trimmed. */
+const SLACK = 0.1;
+/** Milliseconds after which a topic is trimmed for less. */
+const AT_LEAST_EVERY = 60_000;
+
+/**
+ * Removes what is beyond a topic's retention and settled by every group. JetStream's own limits would also remove what is
+ * not settled, so the buses that publish see to it themselves.
+ */
+export class Trimmer implements LinkListener {
+  readonly #space: Space;
+  /** Records published since the last trim, and when that was. */
+  readonly #published = new Map<string, { count: number; trimmed: number }>();
+  #busy = false;
+
+  constructor(space: Space) {
+    this.#space = space;
+  }
+
+  published(topic: string): void {
+    const found = this.#published.get(topic);
+    if (found === undefined) this.#published.set(topic, { count: 1, trimmed: Date.now() });
+    else found.count++;
+  }
+
+  tick(now: number): void {
+    if (this.#busy || !this.#space.mayCreate || !this.#space.link.canSend) return;
+    for (const [topic, { count, trimmed }] of this.#published) {
+      const { maxMessages = 0 } = this.retentionOf(topic);
+      if (count === 0 || (count <= maxMessages * SLACK && now - trimmed < AT_LEAST_EVERY)) continue;
+      this.#busy = true;
+      this.trim(topic)
+        .catch(() => {})
+        .finally(() => {
+          this.#busy = false;
+        });
+      return;
+    }
+  }
+
+  retentionOf(topic: string): Retention {
+    const { maxAge, maxMessages } = this.#space.retentionOf(topic);
+    return maxAge === undefined && maxMessages === undefined ? DEFAULT : { maxAge, maxMessages };
+  }
+
+  /** Also called before a topic is looked at, so that what is seen is what is retained. */
+  async trim(topic: string): Promise<void> {
+    const space = this.#space;
+    if (!space.mayCreate) return;
+    this.#published.set(topic, { count: 0, trimmed: Date.now() });
+    const subject = space.names.data('*', topic);
+    const { state } = await space.info(subject);
+    const total = Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+    const { maxAge, maxMessages = Number.POSITIVE_INFINITY } = this.retentionOf(topic);
+    if (total === 0 || (total <= maxMessages && maxAge === undefined)) return;
+    const settled = await this.#settled(topic, state.last_seq);
+    let cutoff =
+      total > maxMessages ? await this.#cutoff(subject, state.first_seq, settled + 1, maxMessages) : 0;
+    if (maxAge !== undefined) {
+      const { delivered } = await this.#probe(subject, new Date(Date.now() - maxAge));
+      cutoff = Math.max(cutoff, delivered.stream_seq + 1);
+    }
+    cutoff = Math.min(cutoff, settled + 1);
+    if (cutoff > state.first_seq) await space.purge(subject, { seq: cutoff });
+  }
+
+  /** Up to which number every group whose pattern matches has settled the topic. */
+  async #settled(topic: string, last: number): Promise<number> {
+    let settled = last;
+    for (const info of await allConsumers(this.#space)) {
+      const covered = coverageOf(info);
+      if (covered === undefined || !compilePattern(covered)(topic)) continue;
+      if (info.num_pending + info.num_ack_pending > 0) settled = Math.min(settled, info.ack_floor.stream_seq);
+    }
+    // A class that a group has no consumer for yet holds what nobody has settled.
+    return Math.min(settled, await this.#unclaimed(topic, settled));
+  }
+
+  async #unclaimed(topic: string, settled: number): Promise<number> {
+    const { names } = this.#space;
+    const subjects = await this.#space.subjects(names.data('*', topic));
+    const consumers = await allConsumers(this.#space);
+    let least = settled;
+    for (const base of consumers) {
+      const pattern = base.config.metadata?.['ambus-group'] === undefined ? undefined : coverageOf(base);
+      if (pattern === undefined || !compilePattern(pattern)(topic)) continue;
+      for (const subject of subjects.keys()) {
+        const recordClass = names.classOf(subject);
+        if (recordClass === 'n' || consumers.some(({ name }) => name === `${base.name}-${recordClass}`))
+          continue;
+        least = Math.min(least, (base.config.opt_start_seq ?? 1) - 1);
+      }
+    }
+    return least;
+  }
+
+  /** The first number from which on there are no more than `most` records, looked for below `end`. */
+  async #cutoff(subject: string, start: number, end: number, most: number): Promise<number> {
+    let [low, high] = [start, end];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const { num_pending } = await this.#probe(subject, middle);
+      if (num_pending <= most) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  /** What a consumer that started there would have before it. */
+  async #probe(subject: string, from: number | Date): ReturnType<typeof probe> {
+    const name = `probe-${nuid.next()}`;
+    const info = await probe(this.#space, name, subject, from);
+    await deleteConsumer(this.#space, name);
+    return info;
+  }
+}

@@ -1,0 +1,120 @@
+import { createBus } from '@ambus/core';
+import { type Server, startServer } from '@ambus/testing';
+import { connect, type NatsConnection } from 'nats';
+import { describe, expect, it } from 'vitest';
+import { type NatsOptions, nats } from '../src/index.ts';
+
+const address = ({ port }: Server): string => `nats://127.0.0.1:${port}`;
+
+/** A message through a group and a request: the bus is let in, and may do its work. */
+async function works(options: NatsOptions): Promise<void> {
+  await using bus = await createBus({ broker: nats(options) });
+  const came = Promise.withResolvers<unknown>();
+  await bus.subscribe('a.b', ({ data }) => came.resolve(data), { group: 'g' });
+  await bus.publish('a.b', 1);
+  expect(await came.promise).toBe(1);
+  await bus.respond('q', ({ data }) => data);
+  expect((await bus.request('q', 2, { timeout: 5_000 })).data).toBe(2);
+}
+
+describe('who one is', () => {
+  it('is told by user and password, in the options or the address', async () => {
+    await using server = await startServer('nats', { auth: 'user', quiet: true });
+    const { user = '', password = '' } = server.credentials;
+    await works({ url: address(server), user, password });
+    await works({ url: `nats://${user}:${password}@127.0.0.1:${server.port}` });
+  });
+
+  it('is told by a token, in the options or the address', async () => {
+    await using server = await startServer('nats', { auth: 'token', quiet: true });
+    const { token = '' } = server.credentials;
+    await works({ url: address(server), token });
+    await works({ url: `nats://${token}@127.0.0.1:${server.port}` });
+  });
+
+  it('is told by an nkey', async () => {
+    await using server = await startServer('nats', { auth: 'nkey', quiet: true });
+    await works({ url: address(server), nkey: server.credentials.seed ?? '' });
+  });
+
+  it('is told by a credentials file, or by its JWT and seed', async () => {
+    await using server = await startServer('nats', { auth: 'jwt', quiet: true });
+    const credentials = server.credentials.creds ?? '';
+    await works({ url: address(server), credentials });
+    const [jwt, nkey] = [...credentials.matchAll(/-----\n(\S+)\n/g)].map(([, text]) => text!);
+    await works({ url: address(server), jwt, nkey });
+  });
+
+  it('is told by a certificate', async () => {
+    await using server = await startServer('nats', { tls: 'mutual', quiet: true });
+    const { ca, cert, key } = server.tls!;
+    await works({ url: `tls://127.0.0.1:${server.port}`, tls: { ca, cert, key } });
+    const bus = await createBus({
+      broker: nats({ url: `tls://127.0.0.1:${server.port}`, tls: { ca } }),
+      connectTimeout: 3_000,
+    });
+    await expect(bus.connect()).rejects.toThrow('cannot connect');
+    await bus.close();
+  });
+
+  it('is asked for again when the connection is made anew', async () => {
+    await using server = await startServer('nats', { auth: 'token', quiet: true });
+    await using bus = await createBus({
+      broker: nats({ url: address(server), token: () => server.credentials.token ?? '' }),
+    });
+    await bus.publish('a', 1);
+    await server.rotate();
+    await bus.publish('a', 2);
+    expect((await bus.admin.listTopics())[0]?.depth).toBe(2);
+  });
+});
+
+it('uses a connection that exists already, and leaves it open', async () => {
+  await using server = await startServer('nats', { quiet: true });
+  const client = await connect({ servers: `127.0.0.1:${server.port}` });
+  await works({ client });
+  expect(client.isClosed()).toBe(false);
+  await client.close();
+});
+
+it('refuses a server that takes smaller messages than it was told', async () => {
+  await using server = await startServer('nats', { config: 'max_payload: 100KB', quiet: true });
+  const bus = await createBus({ broker: nats({ url: address(server) }) });
+  await expect(bus.connect()).rejects.toThrow('maxPayload');
+  await bus.close();
+  await works({ url: address(server), maxPayload: 100 * 1024 });
+});
+
+it('goes to another server when its own is about to go', async () => {
+  await using server = await startServer('nats', { cluster: 3, quiet: true });
+  await using bus = await createBus({
+    broker: nats({ servers: server.nodes.map(({ url }) => url), stream: { replicas: 3 } }),
+    publishTimeout: 20_000,
+  });
+  const seen = new Set<unknown>();
+  await bus.subscribe('a', ({ data }) => void seen.add(data), { group: 'g' });
+  await bus.publish('a', 0);
+  const client = bus.native() as NatsConnection;
+  const own = server.nodes.find(({ port }) => client.getServer().endsWith(`:${port}`))!;
+  await own.signal('SIGUSR2');
+  await expect.poll(() => client.getServer(), { timeout: 10_000 }).not.toContain(`:${own.port}`);
+  for (let n = 1; n <= 20; n++) await bus.publish('a', n);
+  await expect.poll(() => seen.size, { timeout: 20_000 }).toBe(21);
+}, 60_000);
+
+it('goes on when the leader of its stream is killed', async () => {
+  await using server = await startServer('nats', { cluster: 3, quiet: true });
+  await using bus = await createBus({
+    broker: nats({ servers: server.nodes.map(({ url }) => url), stream: { replicas: 3 } }),
+    publishTimeout: 30_000,
+  });
+  const seen = new Set<unknown>();
+  await bus.subscribe('a', ({ data }) => void seen.add(data), { group: 'g' });
+  await bus.publish('a', 0);
+  const client = bus.native() as NatsConnection;
+  const { cluster } = await (await client.jetstreamManager()).streams.info('ambus');
+  const leader = server.nodes.find(({ name }) => name === cluster?.leader)!;
+  await leader.kill9();
+  for (let n = 1; n <= 20; n++) await bus.publish('a', n);
+  await expect.poll(() => seen.size, { timeout: 40_000 }).toBe(21);
+}, 90_000);

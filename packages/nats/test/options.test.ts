@@ -1,0 +1,50 @@
+import { ConfigError } from '@ambus/core';
+import { describe, expect, it } from 'vitest';
+import { type NatsOptions, nats } from '../src/index.ts';
+
+/** The error that `nats()` refuses these options with. */
+function refusal(options: unknown): string {
+  try {
+    nats(options as NatsOptions);
+  } catch (error) {
+    expect(ConfigError.is(error)).toBe(true);
+    return (error as Error).message;
+  }
+  throw new Error('they were accepted');
+}
+
+describe('an option that is not allowed is refused by name', () => {
+  it.each([
+    [{ url: 'redis://localhost' }, 'url'],
+    [{ servers: [] }, 'servers'],
+    [{ servers: ['nats://a', 'nope'] }, 'servers'],
+    [{ lease: 499 }, 'lease'],
+    [{ pingInterval: 0 }, 'pingInterval'],
+    [{ maxPayload: 1 }, 'maxPayload'],
+    [{ stream: { replicas: 6 } }, 'replicas'],
+    [{ stream: { name: 'a.b' } }, 'name'],
+    [{ tls: { cert: 1 } }, 'cert'],
+    [{ domain: 'a b' }, 'domain'],
+    [{ client: {} }, 'client'],
+    [{ sever: 'nats://a' }, 'sever'],
+    [{ url: 'nats://a', servers: 'nats://b' }, 'servers'],
+    [{ token: 'a', user: 'b' }, 'token'],
+    [{ password: 'a' }, 'user'],
+    [{ jwt: 'a' }, 'nkey'],
+  ])('%j', (options, name) => {
+    expect(refusal(options)).toContain(`"${name}"`);
+  });
+});
+
+it('shows no secret in an error', () => {
+  const secrets = ['hunter2', 'SUAM'];
+  for (const options of [
+    { url: 'http://me:hunter2@host' },
+    { servers: ['nats://ok', 'http://me:hunter2@host'] },
+    { url: 'nats://a', servers: 'nats://me:hunter2@b' },
+    { token: 'hunter2', nkey: 'SUAM' },
+  ]) {
+    const message = refusal(options);
+    for (const secret of secrets) expect(message).not.toContain(secret);
+  }
+});

@@ -1,0 +1,45 @@
+import { createBus } from '@ambus/core';
+import { type Server, startServer } from '@ambus/testing';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { nats } from '../src/index.ts';
+
+let server: Server;
+beforeAll(async () => {
+  server = await startServer('nats', { quiet: true });
+});
+afterAll(() => server.close());
+
+it('removes what is beyond the retention, but nothing that a group has not settled', async () => {
+  const topic = 'counted';
+  await using bus = await createBus({
+    broker: nats({ url: server.url }),
+    topics: { [topic]: { retention: { maxMessages: 5 } } },
+  });
+  const depth = async () => (await bus.admin.listTopics()).find((one) => one.topic === topic)?.depth;
+  await bus.admin.ensureGroup(topic, 'slow', 'new');
+  for (let n = 0; n < 20; n++) await bus.publish(topic, n, n % 2 === 0 ? {} : { key: 'k' });
+  const early: unknown[] = [];
+  await bus.subscribe(topic, ({ data }) => void early.push(data), { from: 'earliest' });
+  await expect.poll(() => early.length).toBe(20);
+
+  const handled = new Set<unknown>();
+  await bus.subscribe(topic, ({ data }) => void handled.add(data), { group: 'slow' });
+  await expect.poll(() => handled.size, { timeout: 10_000 }).toBe(20);
+  await expect.poll(async () => (await bus.admin.group(topic, 'slow'))?.depth, { timeout: 10_000 }).toBe(0);
+  await bus.publish(topic, 20);
+  await expect.poll(depth, { timeout: 10_000 }).toBe(5);
+});
+
+it('removes what is older than the retention', async () => {
+  const topic = 'aged';
+  await using bus = await createBus({
+    broker: nats({ url: server.url }),
+    topics: { [topic]: { retention: { maxAge: 500 } } },
+  });
+  for (let n = 0; n < 5; n++) await bus.publish(topic, n);
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  await bus.publish(topic, 'young');
+  const got: unknown[] = [];
+  await bus.subscribe(topic, ({ data }) => void got.push(data), { from: 'earliest' });
+  await expect.poll(() => got).toEqual(['young']);
+});

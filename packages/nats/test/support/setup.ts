@@ -1,0 +1,132 @@
+import type { IsolatedSetup } from '@ambus/conformance';
+import type { Broker } from '@ambus/core';
+import { type FaultProxy, type NatsUser, type Server, startServer } from '@ambus/testing';
+import { nats } from '../../src/index.ts';
+import type { NatsOptions } from '../../src/options.ts';
+import { rawClient } from './raw.ts';
+
+/** Who may use what is there, and create nothing: the account of the README. */
+const RESTRICTED: NatsUser = {
+  user: 'restricted',
+  password: 'a-password-of-its-own',
+  permissions: {
+    publish: {
+      allow: ['*.t.>', '*.s.>', '*.e.>', '*.q.>', '*.a', '*.g.>', '_INBOX.>'].concat([
+        '$JS.API.STREAM.INFO.*',
+        '$JS.API.CONSUMER.INFO.>',
+        '$JS.API.CONSUMER.MSG.NEXT.>',
+        '$JS.API.DIRECT.GET.>',
+        '$JS.ACK.>',
+      ]),
+    },
+    subscribe: { allow: ['*.t.>', '*.s.>', '*.e.>', '*.q.>', '*.a', '*.g.>', '_INBOX.>'] },
+  },
+};
+
+/** Milliseconds; the usual one would make each crash half a minute long. */
+const SHORT_LEASE = 3_000;
+
+interface Tracked {
+  readonly broker: Broker;
+  readonly proxy: FaultProxy;
+}
+
+/** A setup around one server: each broker comes in through a proxy of its own, so that its connection can be cut. */
+function setupOf(server: Server): IsolatedSetup {
+  const tracked: Tracked[] = [];
+  const raw = rawClient(() => server.url);
+  const login = (): NatsOptions =>
+    server.credentials.user === undefined
+      ? {}
+      : { user: () => server.credentials.user ?? '', password: () => server.credentials.password ?? '' };
+  const create = async (options: NatsOptions = {}): Promise<Broker> => {
+    const proxy = await server.proxy();
+    const broker = nats({ url: `nats://127.0.0.1:${proxy.port}`, ...login(), ...options });
+    tracked.push({ broker, proxy });
+    return broker;
+  };
+  const all = async (change: (proxy: FaultProxy) => void): Promise<() => Promise<void>> => {
+    for (const { proxy } of tracked) change(proxy);
+    return async () => {
+      for (const { proxy } of tracked) proxy.restore();
+    };
+  };
+  const of = (broker: Broker): FaultProxy => tracked.find((one) => one.broker === broker)!.proxy;
+  return {
+    broker: 'nats',
+    create,
+    shortLease: { lease: SHORT_LEASE },
+    isolate: isolated,
+    about: { version: server.version, started: server.started },
+    server: {
+      raw,
+      wipe: () => server.wipe(),
+      async cut(broker) {
+        if (broker === undefined) return all((proxy) => proxy.cut());
+        of(broker).cut();
+        return async () => of(broker).restore();
+      },
+      async crash(broker) {
+        of(broker).cut();
+      },
+      restart: () => server.restart(),
+      async pause() {
+        await server.pause();
+        return () => server.resume();
+      },
+      blackhole: () => all((proxy) => proxy.blackhole()),
+      slow: (delay) => all((proxy) => proxy.delay(delay)),
+      processes: { broker: 'nats', url: server.url },
+      nowhere: { create: () => nats({ url: 'nats://127.0.0.1:1' }) },
+      restricted: {
+        create: () =>
+          nats({
+            url: `nats://127.0.0.1:${server.port}`,
+            user: RESTRICTED.user,
+            password: RESTRICTED.password,
+          }),
+      },
+      credentials: {
+        createWrong: () => nats({ url: `nats://127.0.0.1:${server.port}`, user: 'ambus', password: 'wrong' }),
+        rotate: async () => void (await server.rotate()),
+      },
+      tls: {
+        async createUntrusted() {
+          tls ??= startServer('nats', { tls: true, quiet: true });
+          return nats({ url: (await tls).url });
+        },
+      },
+      cluster: {
+        async create() {
+          const { nodes } = await theCluster();
+          return nats({ servers: nodes.map(({ url }) => url), stream: { replicas: 3 } });
+        },
+        async stopOne() {
+          const { nodes } = await theCluster();
+          await nodes[1]!.kill9();
+          return () => nodes[1]!.start();
+        },
+      },
+    },
+    async close() {
+      await raw.close().catch(() => {});
+      await server.close();
+    },
+  };
+}
+
+let tls: Promise<Server> | undefined;
+let cluster: Promise<Server> | undefined;
+
+function theCluster(): Promise<Server> {
+  cluster ??= startServer('nats', { cluster: 3, quiet: true });
+  return cluster;
+}
+
+export async function natsSetup(): Promise<IsolatedSetup> {
+  return setupOf(await startServer('nats', { auth: 'user', users: [RESTRICTED] }));
+}
+
+async function isolated(): Promise<IsolatedSetup> {
+  return setupOf(await startServer('nats', { auth: 'user', quiet: true }));
+}
