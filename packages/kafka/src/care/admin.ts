@@ -1,0 +1,191 @@
+import {
+  type Admin,
+  BusError,
+  type GroupInfo,
+  type Page,
+  type StartPosition,
+  type TopicInfo,
+} from '@ambus/core';
+import { wait } from '../driver/cluster.ts';
+import { Code, serverError } from '../driver/errors.ts';
+import { deleteGroups, describeGroups, listGroups } from '../driver/group-requests.ts';
+import { deleteTopics, describeTopics } from '../driver/topic-requests.ts';
+import { Ledger } from '../feed/ledger.ts';
+import { sourceTopics } from '../feed/topics.ts';
+import { committed, readMarker } from '../group/positions.ts';
+import { GroupSubscription } from '../group/subscription.ts';
+import type { Hub } from '../hub.ts';
+import { DURABLE_KINDS } from '../names.ts';
+import { browse, extentsOf } from './browse.ts';
+import { depth, purge, remove } from './remove.ts';
+
+const TIMEOUT = 10_000;
+const LOOK = 30;
+
+/** Care of one prefix. What is asked for by name is created, whatever the bus's `provision` says. */
+export class KafkaAdmin implements Admin {
+  readonly #hub: () => Hub;
+
+  /** @param hub - the bus's connection, or a throw if there is none */
+  constructor(hub: () => Hub) {
+    this.#hub = hub;
+  }
+
+  async listTopics(): Promise<readonly TopicInfo[]> {
+    const hub = this.#hub();
+    const topics = await hub.catalog.refreshAll();
+    const names = new Map<string, string[]>();
+    for (const { name } of topics) {
+      const place = hub.parse(name);
+      if (place?.topic === undefined || !DURABLE_KINDS.includes(place.kind)) continue;
+      names.set(place.topic, [...(names.get(place.topic) ?? []), name]);
+    }
+    const mains = [...names.keys()].map((topic) => hub.place(topic, 'main'));
+    const configs =
+      mains.length === 0 ? new Map() : await hub.cluster.sendToAny(describeTopics(mains, ['retention.ms']));
+    const list: TopicInfo[] = [];
+    for (const [topic, parts] of names) {
+      const all = await extentsOf(
+        hub,
+        parts.flatMap((name) => hub.catalog.known(name) ?? []),
+        (name) => hub.parse(name)!.kind,
+      );
+      const maxAge = Number(configs.get(hub.place(topic, 'main'))?.['retention.ms'] ?? -1);
+      list.push({ topic, depth: await depth(hub, all), retention: maxAge < 0 ? {} : { maxAge } });
+    }
+    return list;
+  }
+
+  async ensureTopic(topic: string): Promise<void> {
+    await this.#hub().ensure(topic);
+  }
+
+  async deleteTopic(topic: string): Promise<boolean> {
+    const hub = this.#hub();
+    const names = DURABLE_KINDS.map((kind) => hub.place(topic, kind));
+    await hub.catalog.refresh(names);
+    const there = names.filter((name) => hub.catalog.known(name) !== undefined);
+    if (there.length === 0) return false;
+    const answers = await hub.cluster.sendToController(deleteTopics(there, TIMEOUT));
+    for (const { name, error } of answers) {
+      hub.catalog.forget(name);
+      if (error !== 0 && error !== Code.unknownTopic)
+        throw serverError(error, `deleting topic "${topic}"`, topic);
+    }
+    const deadline = Date.now() + TIMEOUT;
+    for (;;) {
+      await hub.catalog.refresh(there);
+      if (there.every((name) => hub.catalog.known(name) === undefined) || Date.now() > deadline) return true;
+      await wait(LOOK);
+    }
+  }
+
+  async listGroups(): Promise<readonly GroupInfo[]> {
+    const hub = this.#hub();
+    await hub.cluster.metadata([]);
+    const ids = new Set<string>();
+    for (const node of hub.cluster.nodes()) {
+      for (const id of (await hub.cluster.send(node, listGroups())).groups) ids.add(id);
+    }
+    const infos = await Promise.all(
+      [...ids].map(async (id) => {
+        const parsed = hub.names.parseGroup(id);
+        return parsed && this.group(parsed.pattern, parsed.group);
+      }),
+    );
+    return infos.filter((info) => info !== undefined);
+  }
+
+  async group(pattern: string, group: string): Promise<GroupInfo | undefined> {
+    const hub = this.#hub();
+    const id = hub.names.group(group, pattern, 'durable');
+    const marker = await readMarker(hub.cluster, id, hub.names.control);
+    if (marker === undefined) return undefined;
+    const source = { pattern, group, channel: 'durable', from: 'new', prefetch: 1, order: 'skip' } as const;
+    const topics = await sourceTopics(hub, source, true);
+    const places = topics.flatMap(({ name, partitions }) =>
+      Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),
+    );
+    const [description] = await hub.cluster.sendToCoordinator(
+      id,
+      describeGroups([id]),
+      (all) => all[0]?.error ?? 0,
+    );
+    const members = description?.members.length ?? 0;
+    // The log's end is asked for first: what is settled meanwhile only makes the depth smaller.
+    const all = await extentsOf(
+      hub,
+      topics.flatMap(({ name }) => hub.catalog.known(name) ?? []),
+      (name) => topics.find((topic) => topic.name === name)!.kind,
+    );
+    const known = new Map(
+      (await committed(hub.cluster, id, places)).map((one) => [`${one.topic}/${one.partition}`, one]),
+    );
+    let waiting = 0;
+    let inFlight = 0;
+    for (const { topic, partition, start, end } of all) {
+      const one = known.get(`${topic}/${partition}`);
+      const ledger = one === undefined ? new Ledger(0) : Ledger.decode(one.offset, one.metadata);
+      ledger.raise(start);
+      let settled = 0;
+      for (const [from, to] of ledger.settled) settled += Math.min(to, end) - from;
+      waiting += Math.max(0, end - ledger.floor - settled);
+      inFlight += ledger.inFlight;
+    }
+    return { group, pattern, depth: waiting, inFlight: members === 0 ? 0 : inFlight, members };
+  }
+
+  async ensureGroup(pattern: string, group: string, from: StartPosition): Promise<void> {
+    const hub = this.#hub();
+    const id = hub.names.group(group, pattern, 'durable');
+    if ((await readMarker(hub.cluster, id, hub.names.control)) !== undefined) return;
+    // A member that wants nothing: the group is made as by any first member.
+    const source = { pattern, group, channel: 'durable', from, prefetch: 1, order: 'skip' } as const;
+    const sink = { deliver() {}, lost() {}, failed() {} };
+    const member = new GroupSubscription(hub, source, sink);
+    await member.pause();
+    try {
+      await member.start();
+    } finally {
+      await member.close();
+    }
+  }
+
+  async deleteGroup(pattern: string, group: string): Promise<boolean> {
+    const hub = this.#hub();
+    const id = hub.names.group(group, pattern, 'durable');
+    if ((await readMarker(hub.cluster, id, hub.names.control)) === undefined) return false;
+    const deadline = Date.now() + TIMEOUT;
+    await hub.announce({ group: id }).catch((error: unknown) => {
+      if (!BusError.is(error)) throw error;
+    });
+    for (;;) {
+      const [answer] = await hub.cluster.sendToCoordinator(
+        id,
+        deleteGroups([id]),
+        (all) => all[0]?.error ?? 0,
+      );
+      const error = answer?.error ?? 0;
+      if (error === 0 || error === Code.groupIdNotFound) {
+        const [retries] = await hub.catalog.find([hub.names.retries(id)]);
+        if (retries !== undefined) await hub.cluster.sendToController(deleteTopics([retries.name], TIMEOUT));
+        return true;
+      }
+      if (error !== Code.nonEmptyGroup || Date.now() > deadline)
+        throw serverError(error, `deleting group "${group}"`);
+      await wait(LOOK);
+    }
+  }
+
+  purge(topic: string): Promise<number> {
+    return purge(this.#hub(), topic);
+  }
+
+  async browse(topic: string, cursor: string | undefined, limit: number): Promise<Page> {
+    return browse(this.#hub(), topic, cursor, limit);
+  }
+
+  remove(topic: string, positions: readonly string[]): Promise<number> {
+    return remove(this.#hub(), topic, positions);
+  }
+}

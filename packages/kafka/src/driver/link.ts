@@ -1,0 +1,112 @@
+import { type BusError, ConnectionError } from '@ambus/core';
+import { Reader, Writer } from './bytes.ts';
+import { driverError } from './errors.ts';
+import { authenticate, type Client, type DriverConnection, newConnection } from './kafkajs.ts';
+import type { Request } from './request.ts';
+
+/** One connection to one server. It is not mended: when it breaks, another is opened. */
+export class Link {
+  readonly host: string;
+  readonly port: number;
+  readonly #connection: DriverConnection;
+  readonly #requestTimeout: number;
+  #closed: BusError | undefined;
+  #onClosed: ((error: BusError) => void) | undefined;
+
+  private constructor(client: Client, connection: DriverConnection, host: string, port: number) {
+    this.host = host;
+    this.port = port;
+    this.#connection = connection;
+    this.#requestTimeout = client.requestTimeout;
+  }
+
+  /** @throws {ConnectionError} when nobody answers in time, or the credentials are refused */
+  static async open(client: Client, host: string, port: number): Promise<Link> {
+    const connection = newConnection(client, host, port);
+    const link = new Link(client, connection, host, port);
+    try {
+      await connection.connect();
+      connection.socket.once('close', () => link.#end(broken(host, port)));
+      await authenticate(connection, client);
+    } catch (error) {
+      const failure = driverError(error, `connecting to ${host}:${port}`);
+      link.#end(failure);
+      throw failure;
+    }
+    return link;
+  }
+
+  get closed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** Called once when the connection ends, however it does. */
+  onClosed(listener: (error: BusError) => void): void {
+    this.#onClosed = listener;
+  }
+
+  /**
+   * The request is written to the socket in the third microtask after this call.
+   *
+   * @param timeout - milliseconds beyond what the server may hold the answer back
+   */
+  async send<T>(request: Request<T>, timeout: number = this.#requestTimeout): Promise<T> {
+    if (this.#closed !== undefined) throw this.#closed;
+    const limit = (request.hold ?? 0) + timeout;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        // Answers come in order: behind one that does not come nothing else will.
+        const error = new ConnectionError(
+          `${this.host}:${this.port} did not answer ${request.name} within ${limit} ms`,
+          { broker: 'kafka' },
+        );
+        this.#end(error);
+        reject(error);
+      }, limit);
+    });
+    const answer = this.#connection.send<T>({
+      request: {
+        apiKey: request.key,
+        apiVersion: request.version,
+        apiName: request.name,
+        async encode() {
+          const writer = new Writer();
+          request.write(writer);
+          return writer;
+        },
+      },
+      response: {
+        decode: async (raw) => request.read(new Reader(raw)),
+        parse: async (decoded) => decoded,
+      },
+      // Ours is above; the driver's own must not come first.
+      requestTimeout: limit + 60_000,
+      logResponseError: false,
+    });
+    try {
+      return await Promise.race([answer, late]);
+    } catch (error) {
+      throw this.#closed ?? driverError(error, `${request.name} to ${this.host}:${this.port}`);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    this.#end(new ConnectionError('the connection was closed', { broker: 'kafka' }));
+  }
+
+  #end(error: BusError): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = error;
+    this.#connection.rejectRequests(error);
+    this.#connection.disconnect().catch(() => {});
+    this.#connection.socket?.destroy();
+    this.#onClosed?.(error);
+  }
+}
+
+function broken(host: string, port: number): ConnectionError {
+  return new ConnectionError(`the connection to ${host}:${port} broke`, { broker: 'kafka' });
+}

@@ -1,0 +1,72 @@
+import type { Delivery } from '@ambus/core';
+import type { KafkaRecord } from '../wire/record.ts';
+import type { Lane } from './lane.ts';
+import type { Part } from './part.ts';
+
+export const WAITING = 0;
+/** With core, or on its way there. */
+export const OUT = 1;
+export const SETTLED = 2;
+/** Taken away: its slot is somebody else's. */
+export const LOST = 3;
+/** Never to be handed out by this object: its partition was given up, or it was removed. */
+export const DROPPED = 4;
+
+/** The driver's view of one message. */
+export interface NativeMessage {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+}
+
+/** A record in a subscription; the delivery that core gets is this object, too. */
+export class Entry implements Delivery {
+  readonly record: KafkaRecord;
+  readonly part: Part;
+  offset: number;
+  /** Deliveries before it came here, where it lay elsewhere then. */
+  before = 0;
+  /** 0 critical to 4 background. */
+  readonly level: number;
+  /** Place in the order in which the subscription read its records. */
+  readonly order: number;
+  readonly key: string | undefined;
+  /** The lane of its key, from when it is queued. */
+  lane: Lane | undefined = undefined;
+  attempt = 1;
+  state: number = WAITING;
+  /** Whether it stands in the ready queue. */
+  ready = false;
+
+  constructor(record: KafkaRecord, part: Part, level: number, order: number) {
+    this.record = record;
+    this.part = part;
+    this.offset = record.raw.offset;
+    this.level = level;
+    this.order = order;
+    const { key } = record.raw;
+    this.key = key === null ? undefined : key.toString('latin1');
+  }
+
+  /** The same record for its next delivery. */
+  again(): Entry {
+    const entry = new Entry(this.record, this.part, this.level, this.order);
+    entry.offset = this.offset;
+    entry.before = this.before;
+    return entry;
+  }
+
+  /** Where it was published, where that is not its part. */
+  get origin(): { readonly topic: string; readonly partition: number; readonly offset: number } | undefined {
+    if (this.part.kind !== 'q') return undefined;
+    const [topic, partition, offset] = this.record.placeOf();
+    return { topic, partition, offset };
+  }
+
+  get native(): NativeMessage {
+    const { offset, key, value } = this.record.raw;
+    return { topic: this.part.topic, partition: this.part.partition, offset, key, value };
+  }
+}

@@ -1,0 +1,42 @@
+import { type InRecord, type OutRecord, readHeaders, writeHeaders } from '../driver/records.ts';
+import { OWN } from '../wire/record.ts';
+import type { Entry } from './entry.ts';
+
+/** On a retry that waits in a topic of its own: where the record lies, and how it was. */
+const ORIGIN = `${OWN}origin`;
+
+/** Where a retry comes from. */
+export interface Origin {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly busTopic: string;
+  readonly timestamp: number;
+  readonly level: number;
+  /** Deliveries so far. */
+  readonly attempts: number;
+  /** Milliseconds since the epoch. */
+  readonly due: number;
+}
+
+/** The record of `entry` as it waits for its retry: byte for byte, and one header more. */
+export function toRetry(entry: Entry, due: number): OutRecord {
+  const { record, part, level, attempt } = entry;
+  const { key, value, headers, timestamp } = record.raw;
+  const origin = entry.origin ?? { topic: part.topic, partition: part.partition, offset: entry.offset };
+  const says: Origin = { ...origin, busTopic: record.topic, timestamp, level, attempts: attempt, due };
+  return {
+    key,
+    value,
+    timestamp: Date.now(),
+    headers: writeHeaders([...readHeaders(headers), [ORIGIN, JSON.stringify(says)]]),
+  };
+}
+
+/** Undefined where it is none of ours. */
+export function readOrigin(raw: InRecord): (Origin & { readonly headers: Buffer }) | undefined {
+  const pairs = readHeaders(raw.headers);
+  const last = pairs.pop();
+  if (last === undefined || last[0] !== ORIGIN) return undefined;
+  return { ...(JSON.parse(String(last[1])) as Origin), headers: writeHeaders(pairs) };
+}

@@ -1,0 +1,142 @@
+import { BusError } from '@ambus/core';
+import { type Cluster, wait } from '../driver/cluster.ts';
+import { Code } from '../driver/errors.ts';
+import { type Committed, offsetCommit } from '../driver/group-requests.ts';
+import type { Part } from '../feed/part.ts';
+import type { GroupMember } from './member.ts';
+
+/** Commits that may be under way at once. Acks wait for the one before; what is handed out does not. */
+const AT_ONCE = 4;
+const AGAIN = 30;
+
+interface Waiter {
+  /** The commit with this number, or a later one, has what it waits for. */
+  readonly number: number;
+  readonly resolve: (kept: boolean) => void;
+}
+
+/** Brings the accounts of a group's partitions to the server: whole states, so that the latest one is always enough. */
+export class Committer {
+  readonly #cluster: Cluster;
+  readonly #member: GroupMember;
+  readonly #parts: () => Iterable<Part>;
+  #started = 0;
+  #flying = 0;
+  #waiters: Waiter[] = [];
+  #scheduled = false;
+  #closed = false;
+
+  constructor(cluster: Cluster, member: GroupMember, parts: () => Iterable<Part>) {
+    this.#cluster = cluster;
+    this.#member = member;
+    this.#parts = parts;
+  }
+
+  /** Resolves when what is accounted now is committed; to false when the membership was lost before. */
+  commit(): Promise<boolean> {
+    if (this.#member.membership === undefined) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      this.#waiters.push({ number: this.#started + 1, resolve });
+      this.#schedule();
+    });
+  }
+
+  /** Commits soon; nobody waits for it. */
+  touch(): void {
+    this.#schedule();
+  }
+
+  /** Resolves when a commit of what is accounted now was written to the connection. */
+  async write(): Promise<void> {
+    while (this.#flying >= AT_ONCE && !this.#closed) await new Promise((resolve) => setImmediate(resolve));
+    void this.#send();
+    // The request is written some microtasks from now; what comes after them finds it on its way.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  /** All that was waited for is in vain. */
+  lost(): void {
+    for (const { resolve } of this.#waiters.splice(0)) resolve(false);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.lost();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      if (this.#flying === 0) void this.#send();
+    });
+  }
+
+  async #send(): Promise<void> {
+    const { membership, group } = this.#member;
+    if (membership === undefined || this.#closed) return this.lost();
+    const parts: Part[] = [];
+    const entries: Committed[] = [];
+    for (const part of this.#parts()) {
+      if (!part.dirty) continue;
+      part.dirty = false;
+      const metadata = part.ledger.encode();
+      part.full = metadata === undefined;
+      parts.push(part);
+      entries.push({
+        topic: part.topic,
+        partition: part.partition,
+        offset: part.ledger.floor,
+        metadata: metadata ?? part.ledger.encodeShort(),
+      });
+    }
+    const number = ++this.#started;
+    if (entries.length === 0 && this.#flying > 0) {
+      this.#started--;
+      return;
+    }
+    this.#flying++;
+    let ok = false;
+    try {
+      if (entries.length > 0) {
+        const at = Date.now();
+        const node = await this.#cluster.coordinator(group);
+        const answers = await this.#cluster.send(node, offsetCommit(membership, entries));
+        const error = answers.find((one) => one.error !== 0 && one.error !== Code.unknownTopic)?.error ?? 0;
+        this.#react(error, membership.generation);
+        ok = error === 0;
+        if (ok) this.#member.alive(at);
+      } else {
+        ok = true;
+      }
+    } catch (error) {
+      if (!BusError.is(error)) throw error;
+    } finally {
+      this.#flying--;
+      if (ok) {
+        const done = this.#waiters.filter((waiter) => waiter.number <= number);
+        this.#waiters = this.#waiters.filter((waiter) => waiter.number > number);
+        for (const { resolve } of done) resolve(true);
+      } else {
+        for (const part of parts) part.dirty = true;
+        // The state goes again, later, and the waiters with it.
+        if (!this.#closed) void wait(AGAIN).then(() => this.#schedule());
+      }
+      if (this.#waiters.length > 0) this.#schedule();
+    }
+  }
+
+  #react(error: number, generation: number): void {
+    if (error === Code.notCoordinator || error === Code.coordinatorNotAvailable) {
+      this.#cluster.forgetCoordinator(this.#member.group);
+    } else if (
+      error === Code.unknownMember ||
+      error === Code.illegalGeneration ||
+      error === Code.fencedInstance
+    ) {
+      // A commit that was on its way while the group changed has the number of before.
+      if (this.#member.membership?.generation === generation) this.#member.expelled();
+    }
+  }
+}

@@ -1,0 +1,242 @@
+import { BusError, ConfigError } from '@ambus/core';
+import { type Cluster, wait } from '../driver/cluster.ts';
+import { Code, isRefusal, serverError } from '../driver/errors.ts';
+import { heartbeat, joinGroup, leaveGroup, type Membership, syncGroup } from '../driver/group-requests.ts';
+import type { Link } from '../driver/link.ts';
+import type { Settings } from '../options.ts';
+import {
+  type Assignment,
+  type MemberState,
+  plan,
+  readAssignment,
+  readMember,
+  writeAssignment,
+  writeMember,
+} from './plan.ts';
+
+/** What the member needs of the subscription that it is a member for. */
+export interface MemberHost {
+  state(): MemberState;
+  topics(): readonly string[];
+  /** How many slots the group has, of members that have just joined: asked of the leader. */
+  slots(members: readonly MemberState[]): Promise<number>;
+  assigned(assignment: Assignment): Promise<void> | void;
+  /** The membership is over without having been given up: all slots may be somebody else's. */
+  lost(): void;
+  /** It will never work. */
+  failed(error: BusError): void;
+}
+
+const PROTOCOL = 'ambus';
+const BACKOFF = 50;
+const LONGEST_BACKOFF = 1_000;
+
+/** Membership in one Kafka group: joins, gives signs of life, joins again whenever the group changes. */
+export class GroupMember {
+  readonly group: string;
+  readonly #cluster: Cluster;
+  readonly #settings: Settings;
+  readonly #host: MemberHost;
+  #membership: Membership;
+  #link: Link | undefined;
+  #joined = false;
+  #again = false;
+  #closed = false;
+  #lastSign = 0;
+  #kick: (() => void) | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #loop: Promise<void> | undefined;
+
+  constructor(group: string, cluster: Cluster, settings: Settings, host: MemberHost) {
+    this.group = group;
+    this.#cluster = cluster;
+    this.#settings = settings;
+    this.#host = host;
+    this.#membership = { group, generation: -1, member: '', instance: settings.groupInstanceId };
+  }
+
+  /** What commits are made with; undefined while there is no membership. */
+  get membership(): Membership | undefined {
+    return this.#membership.generation < 0 ? undefined : this.#membership;
+  }
+
+  /** Whether the group is settled, with this member in it. */
+  get stable(): boolean {
+    return this.#joined;
+  }
+
+  start(): void {
+    this.#watch = setInterval(() => this.#expire(), Math.max(50, this.#settings.sessionTimeout / 8)).unref();
+    this.#loop = this.#run();
+  }
+
+  /** The state has changed: tells the leader. */
+  rejoin(): void {
+    this.#again = true;
+    this.#kick?.();
+  }
+
+  /** A commit was accepted, which counts as a sign of life. */
+  alive(since: number): void {
+    if (since > this.#lastSign) this.#lastSign = since;
+  }
+
+  /** The server does not know the membership any more. */
+  expelled(): void {
+    if (this.membership === undefined) return;
+    this.#forget();
+    this.#kick?.();
+  }
+
+  /** Drops the connection and takes another, at once. */
+  reconnect(): void {
+    this.#link?.close();
+    this.#kick?.();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#watch);
+    this.#kick?.();
+    const { membership } = this;
+    // A static member that goes keeps its place until its session ends: that is what it is for.
+    if (membership !== undefined && membership.instance === null && !this.#cluster.closed) {
+      const node = await this.#cluster.coordinator(this.group);
+      await this.#cluster.send(node, leaveGroup(membership), 1_000).catch(() => {});
+    }
+    this.#link?.close();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    let failures = 0;
+    while (!this.#closed) {
+      try {
+        this.#again = false;
+        this.#joined = false;
+        await this.#join();
+        failures = 0;
+        this.#joined = true;
+        await this.#stay();
+      } catch (error) {
+        if (this.#closed) return;
+        if (BusError.is(error) && !error.retryable) {
+          this.#forget();
+          this.#host.failed(error);
+          return;
+        }
+        this.#link?.close();
+        this.#link = undefined;
+        this.#cluster.forgetCoordinator(this.group);
+        failures++;
+        await wait(Math.min(LONGEST_BACKOFF, BACKOFF * 2 ** failures) * (0.5 + Math.random() / 2));
+      }
+    }
+  }
+
+  async #join(): Promise<void> {
+    const { sessionTimeout, rebalanceTimeout, requestTimeout } = this.#settings;
+    if (this.#link === undefined || this.#link.closed) {
+      this.#link = await this.#cluster.dedicated(await this.#cluster.coordinator(this.group));
+    }
+    const link = this.#link;
+    const since = Date.now();
+    const joined = await link.send(
+      joinGroup({
+        group: this.group,
+        member: this.#membership.member,
+        instance: this.#membership.instance,
+        sessionTimeout,
+        rebalanceTimeout,
+        protocol: PROTOCOL,
+        metadata: writeMember(this.#host.topics(), this.#host.state()),
+      }),
+    );
+    if (joined.error === Code.memberIdRequired) {
+      this.#membership = { ...this.#membership, member: joined.member };
+      return this.#join();
+    }
+    this.#check(joined.error, 'joining');
+    this.alive(Math.max(since, Date.now() - sessionTimeout / 4));
+    this.#membership = { ...this.#membership, generation: joined.generation, member: joined.member };
+    const assignments = joined.leader === joined.member ? await this.#lead(joined.members) : [];
+    const at = Date.now();
+    const { error, assignment } = await link.send(
+      syncGroup(this.#membership, assignments, rebalanceTimeout),
+      requestTimeout,
+    );
+    this.#check(error, 'joining');
+    this.alive(at);
+    await this.#host.assigned(readAssignment(assignment));
+  }
+
+  async #lead(
+    joined: readonly { readonly id: string; readonly metadata: Buffer }[],
+  ): Promise<{ member: string; assignment: Buffer }[]> {
+    const members = joined.map(({ id, metadata }) => ({ id, state: readMember(metadata) }));
+    const of = await this.#host.slots(members.map(({ state }) => state));
+    const planned = plan(members, of);
+    let given = 0;
+    for (const slots of planned.values()) given += slots.length;
+    const pending = given < of && members.some(({ state }) => state.wants);
+    return Array.from(planned, ([member, slots]) => ({
+      member,
+      assignment: writeAssignment([], { slots, of, pending, members: members.map(({ id }) => id) }),
+    }));
+  }
+
+  /** Gives signs of life until the group changes. */
+  async #stay(): Promise<void> {
+    while (!this.#closed && !this.#again) {
+      await this.#sleep();
+      if (this.#closed || this.#again) return;
+      const at = Date.now();
+      const error = await this.#link!.send(heartbeat(this.#membership));
+      if (error === Code.rebalanceInProgress) {
+        this.alive(at);
+        return;
+      }
+      this.#check(error, 'keeping its place');
+      this.alive(at);
+    }
+  }
+
+  #sleep(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#settings.heartbeatInterval).unref();
+      this.#kick = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #check(error: number, doing: string): void {
+    if (error === 0) return;
+    if (error === Code.unknownMember || error === Code.illegalGeneration || error === Code.fencedInstance) {
+      this.#forget();
+    }
+    if (isRefusal(error)) {
+      throw new ConfigError(`this account may not use the group "${this.group}"`, { broker: 'kafka' });
+    }
+    if (error === 23 || error === 26 || error === 24) {
+      throw new ConfigError(
+        `the server refuses the group "${this.group}": ${error === 26 ? 'sessionTimeout is outside what it allows' : 'another program uses its name'}`,
+        { broker: 'kafka' },
+      );
+    }
+    throw serverError(error, `${doing} in group "${this.group}"`);
+  }
+
+  #expire(): void {
+    if (this.membership !== undefined && Date.now() - this.#lastSign > this.#settings.sessionTimeout)
+      this.#forget();
+  }
+
+  #forget(): void {
+    const had = this.membership !== undefined;
+    this.#membership = { ...this.#membership, generation: -1, member: '' };
+    this.#joined = false;
+    if (had) this.#host.lost();
+  }
+}

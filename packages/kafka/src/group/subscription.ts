@@ -1,0 +1,307 @@
+import {
+  type BrokerSubscription,
+  type BusError,
+  ClosedError,
+  ConfigError,
+  type Delivery,
+  type Sink,
+  type Source,
+  UnsupportedError,
+} from '@ambus/core';
+import { wait } from '../driver/cluster.ts';
+import { type Entry, OUT } from '../feed/entry.ts';
+import { Feed, type FeedHost } from '../feed/feed.ts';
+import type { Part } from '../feed/part.ts';
+import { ensureSource } from '../feed/topics.ts';
+import type { Hub, Listener } from '../hub.ts';
+import { LogReader } from '../read/reader.ts';
+import { isLiteral } from '../topics/match.ts';
+import { Committer } from './committer.ts';
+import { Loans, type Receipt, type Return } from './loans.ts';
+import { GroupMember } from './member.ts';
+import { readMarker } from './positions.ts';
+import { MOST_WAITING, moveToRetries } from './retries.ts';
+import { Slots } from './slots.ts';
+
+const NONE: readonly Delivery[] = Object.freeze([]);
+/** Milliseconds that `subscribe` waits for a place in a group that exists, and for the others to give up its share. */
+const ENTRY = 1_500;
+
+/** One member of a group, as core sees it. */
+export class GroupSubscription implements BrokerSubscription, FeedHost, Listener {
+  readonly id: string;
+  readonly #hub: Hub;
+  readonly #source: Source;
+  readonly #sink: Sink;
+  readonly #reader: LogReader;
+  readonly #feed: Feed;
+  readonly #member: GroupMember;
+  readonly #committer: Committer;
+  readonly #slots: Slots;
+  readonly #loans: Loans;
+  #stuckTimer: NodeJS.Timeout | undefined;
+  readonly #durable: boolean;
+  #paused = false;
+  #closed = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(hub: Hub, source: Source, sink: Sink) {
+    const { cluster, catalog, settings, names } = hub;
+    this.#hub = hub;
+    this.#source = source;
+    this.#sink = sink;
+    this.#durable = source.channel === 'durable';
+    this.id = names.group(source.group!, source.pattern, source.channel);
+    this.#reader = new LogReader(cluster, catalog, { ...settings, minBytes: 1 });
+    this.#feed = new Feed(source, sink, this, this.#reader, settings, hub.host.deduplicationWindow);
+    this.#slots = new Slots(hub, source, this.id, this.#feed, {
+      commit: () => this.#committer.commit(),
+      rejoin: () => this.#member.rejoin(),
+      membership: () => this.#member.membership,
+      wants: () => !this.#paused && !this.#closed,
+      membersAre: (members) => this.#loans.membersAre(members),
+    });
+    this.#loans = new Loans(hub, this.id, this.#feed, () => this.#committer.commit());
+    this.#member = new GroupMember(this.id, cluster, settings, {
+      state: () => this.#slots.state(),
+      topics: () => this.#slots.topics(),
+      slots: (members) => this.#slots.lead(members),
+      assigned: (assignment) => this.#slots.assigned(assignment),
+      lost: () => this.#lost(),
+      failed: (error) => this.#fail(error),
+    });
+    this.#committer = new Committer(cluster, this.#member, () => this.#feed.parts.values());
+  }
+
+  get open(): boolean {
+    return !this.#closed && this.#member.membership !== undefined;
+  }
+
+  async start(): Promise<void> {
+    const { host, names } = this.#hub;
+    try {
+      await Promise.all([
+        this.#hub.listen(this, !isLiteral(this.#source.pattern)),
+        ensureSource(this.#hub, this.#source),
+      ]);
+      const marker = this.#durable ? await readMarker(this.#hub.cluster, this.id, names.control) : undefined;
+      if (host.provision === 'check' && this.#durable && marker === undefined) throw missing(this.#source);
+      this.#member.start();
+      this.#stuckTimer = setInterval(() => this.#lookStuck(), LOOK_STUCK).unref();
+      // A group that exists keeps what is published; a dead member may hold up this one's entry until its session ends.
+      if (marker === undefined) await this.#slots.ready;
+      else await Promise.race([this.#slots.ready, wait(ENTRY)]);
+      const deadline = Date.now() + ENTRY;
+      while (this.#slots.pending && !this.#closed && Date.now() < deadline) await wait(10);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  topicsAppeared(): void {
+    if (!this.#closed) this.#slots.topicsAppeared();
+  }
+
+  groupDeleted(group: string): void {
+    if (group !== this.id || this.#closed) return;
+    this.#fail(new ConfigError(`the group "${this.#source.group}" was deleted`, { broker: 'kafka' }));
+    void this.close();
+  }
+
+  recreated(topic: string): void {
+    const parts = [...this.#feed.parts.values()].filter((part) => part.topic === topic);
+    this.#feed.lose(parts);
+    if (parts.length > 0 || topic === this.#hub.names.control) this.#member.rejoin();
+  }
+
+  lostState(): void {
+    if (this.#closed) return;
+    Promise.all([this.#hub.control(), ensureSource(this.#hub, this.#source)]).then(
+      () => this.#member.rejoin(),
+      () => {},
+    );
+  }
+
+  returned(back: Return): void {
+    void this.#loans.heard(back);
+  }
+
+  receipt(receipt: Receipt): void {
+    this.#loans.receipt(receipt);
+  }
+
+  lent(holder: string): boolean {
+    return this.#slots.members.has(holder);
+  }
+
+  async restored(): Promise<void> {
+    while (!this.#closed && !this.#member.stable) await wait(20);
+  }
+
+  async handing(): Promise<void> {
+    if (this.#durable) await this.#committer.write();
+  }
+
+  changed(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#committer.touch();
+    }, SOON).unref();
+  }
+
+  restarted(part: Part): void {
+    this.#slots.restarted(part);
+  }
+
+  gone(part: Part, error: BusError): void {
+    this.#feed.lose([part]);
+    if (error.retryable) this.#hub.lostTopic(part.topic);
+    if (!error.retryable) this.#fail(error);
+  }
+
+  async ack(deliveries: readonly Delivery[]): Promise<readonly Delivery[]> {
+    const away = this.#away(deliveries);
+    const refused = this.#feed.settle(deliveries);
+    if (away.length > 0) {
+      const taken = await Promise.all(away.map((entry) => this.#giveBack(entry, {})));
+      refused.push(...away.filter((_, index) => !taken[index]));
+      if (away.length === deliveries.length) return refused;
+    }
+    if (refused.length === deliveries.length) return refused;
+    this.#slots.settled();
+    if (!this.#durable || this.#hub.settings.autoCommit) {
+      this.#later();
+      return refused.length === 0 ? NONE : refused;
+    }
+    const kept = await this.#committer.commit();
+    return kept ? refused : deliveries;
+  }
+
+  async nack(delivery: Delivery, delay: number): Promise<readonly Delivery[]> {
+    if (!this.#durable) throw cannotReturn('nack');
+    const [away] = this.#away([delivery]);
+    const entry = delivery as Entry;
+    if (away === undefined && entry.state === OUT && (await this.#queued(entry, delay))) {
+      return this.ack([delivery]);
+    }
+    if (!this.#feed.retry(delivery, delay)) return [delivery];
+    if (away !== undefined)
+      return (await this.#giveBack(away, { due: Date.now() + delay })) ? NONE : [delivery];
+    this.#slots.settled();
+    const kept = await this.#committer.commit();
+    return kept ? NONE : [delivery];
+  }
+
+  async release(deliveries: readonly Delivery[]): Promise<void> {
+    if (!this.#durable) throw cannotReturn('release');
+    const away = this.#away(deliveries);
+    this.#feed.release(deliveries);
+    await Promise.all(away.map((entry) => this.#giveBack(entry, { untouched: true })));
+    this.#slots.settled();
+    await this.#committer.commit();
+  }
+
+  /** Those whose partition is another member's by now. */
+  #away(deliveries: readonly Delivery[]): Entry[] {
+    return (deliveries as readonly Entry[]).filter(({ state, part }) => state === OUT && part.detached);
+  }
+
+  #giveBack({ part, offset }: Entry, how: Pick<Return, 'due' | 'untouched'>): Promise<boolean> {
+    return this.#loans.giveBack(part, offset, this.#member.membership?.member ?? '', how);
+  }
+
+  /** Puts a retry into the group's own topic where the account of its partition holds enough of them. */
+  async #queued(entry: Entry, delay: number): Promise<boolean> {
+    if (this.#source.order === 'block' || entry.part.ledger.due.size < MOST_WAITING) return false;
+    return moveToRetries(this.#hub, this.id, this.#slots.count, entry, Date.now() + delay).catch(() => false);
+  }
+
+  /** A window that is full and does not move: others in the group can have what waits behind it. */
+  #lookStuck(): void {
+    if (this.#slots.members.size < 2 && !this.#slots.stuck) return;
+    const stuck = this.#feed.stuck > STUCK;
+    if (stuck === this.#slots.stuck || (!stuck && this.#feed.full)) return;
+    if (!this.#member.stable) return;
+    this.#slots.stuck = stuck;
+    this.#member.rejoin();
+  }
+
+  async pause(): Promise<void> {
+    this.#paused = true;
+    this.#feed.pause();
+    this.#slots.settled();
+    // Others may have what is left of it.
+    setTimeout(() => {
+      if (this.#paused && !this.#closed) this.#member.rejoin();
+    }, GIVE_UP).unref();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#feed.resume();
+    this.#member.rejoin();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#feed.pause();
+    clearTimeout(this.#timer);
+    clearInterval(this.#stuckTimer);
+    this.#loans.close();
+    this.#hub.unlisten(this, !isLiteral(this.#source.pattern));
+    this.#slots.close(new ClosedError('the subscription is closed', { broker: 'kafka' }));
+    if (this.#member.stable) await Promise.race([this.#committer.commit(), wait(LAST_COMMIT)]);
+    this.#committer.close();
+    this.#feed.close();
+    this.#reader.close();
+    await Promise.race([this.#member.close(), wait(LAST_COMMIT)]).catch(() => {});
+  }
+
+  /** Leaves without a word, as a process that was killed. */
+  crash(): void {
+    this.#closed = true;
+    this.#feed.close();
+    this.#committer.close();
+    this.#reader.close();
+  }
+
+  #later(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#committer.touch();
+    }, this.#hub.settings.autoCommitInterval).unref();
+  }
+
+  #lost(): void {
+    this.#committer.lost();
+    this.#loans.close();
+    this.#slots.lost();
+  }
+
+  #fail(error: BusError): void {
+    this.#slots.close(error);
+    if (!this.#closed) this.#sink.failed(error);
+  }
+}
+
+/** Milliseconds within which an account that nobody waits for is committed. */
+const SOON = 200;
+/** Milliseconds that a paused member keeps its slots: who is about to close or resume need not trouble the others. */
+const GIVE_UP = 60;
+/** Milliseconds for which nothing of a full window may be settled before what waits behind it is offered to others. */
+const STUCK = 600;
+const LOOK_STUCK = 200;
+/** Milliseconds that a close waits for the server. */
+const LAST_COMMIT = 1_500;
+
+function cannotReturn(what: string): UnsupportedError {
+  return new UnsupportedError(`${what} needs a group on a durable topic`, { broker: 'kafka' });
+}
+
+function missing({ group, pattern }: Source): ConfigError {
+  return new ConfigError(`group "${group}" on "${pattern}" does not exist, and this bus may not create it`, {
+    broker: 'kafka',
+  });
+}

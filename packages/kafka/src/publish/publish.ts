@@ -1,0 +1,141 @@
+import { asBusError, type BusError, type BusRecord, MessageTooLargeError, TimeoutError } from '@ambus/core';
+import { MAX_HEADER_BYTES } from '../capabilities.ts';
+import { wait } from '../driver/cluster.ts';
+import type { Hub } from '../hub.ts';
+import { partitionOfAddress, repliesTopic } from '../inbox.ts';
+import type { Kind } from '../names.ts';
+import type { KafkaTopic } from '../topics/catalog.ts';
+import { partitionOf } from '../wire/murmur2.ts';
+import { toKafka } from '../wire/record.ts';
+import { PublishCall } from './call.ts';
+
+/** Which of a topic's Kafka topics a record goes to. */
+export function kindOf(
+  { channel, deliverAt, deduplicationKey, key, priority }: BusRecord,
+  now: number,
+): Kind {
+  if (channel === 'request') return 'r';
+  if (channel === 'ephemeral') return 'e';
+  if (deliverAt !== undefined && deliverAt > now) return 'd';
+  if (deduplicationKey !== undefined) return 'x';
+  return key === undefined && priority !== 2 ? (`p${priority}` as Kind) : 'main';
+}
+
+/** Counts on over all records without a key: each partition gets its share. */
+let turn = 0;
+
+/** Sends records on their way, and resolves when all are stored. */
+export function publish(hub: Hub, records: readonly BusRecord[], deadline: number): Promise<void> {
+  const now = Date.now();
+  if (records.length === 0) return Promise.resolve();
+  if (now >= deadline) {
+    return Promise.reject(new TimeoutError('the deadline of this publish has passed', { broker: 'kafka' }));
+  }
+  const call = new PublishCall(records.length, deadline);
+  const unknown = new Map<string, number[]>();
+  for (let index = 0; index < records.length; index++) {
+    const record = records[index]!;
+    const refused = tooLarge(record, hub.settings.maxMessageBytes);
+    if (refused !== undefined) {
+      call.failed(index, refused);
+      continue;
+    }
+    const kind = kindOf(record, now);
+    const name = record.channel === 'reply' ? hub.names.replies : hub.place(record.topic, kind);
+    const topic = hub.queued.has(name) ? undefined : hub.catalog.known(name);
+    const waiting = unknown.get(name);
+    // None overtakes those of its topic that wait for it.
+    if (waiting !== undefined) waiting.push(index);
+    else if (topic === undefined) unknown.set(name, [index]);
+    else add(hub, topic, record, kind, call, index);
+  }
+  for (const [name, indexes] of unknown) {
+    const before = hub.queued.get(name) ?? Promise.resolve();
+    const running = before
+      .then(() => later(hub, records, indexes, call))
+      .finally(() => {
+        if (hub.queued.get(name) === running) hub.queued.delete(name);
+      });
+    hub.queued.set(name, running);
+  }
+  hub.publisher.flush();
+  return call.promise;
+}
+
+/** For topics that this bus has not seen yet. */
+async function later(
+  hub: Hub,
+  records: readonly BusRecord[],
+  indexes: readonly number[],
+  call: PublishCall,
+): Promise<void> {
+  const first = records[indexes[0]!]!;
+  const kind = kindOf(first, Date.now());
+  let topic: KafkaTopic | undefined;
+  let failure: BusError | undefined;
+  while (topic === undefined) {
+    try {
+      topic = first.channel === 'reply' ? await repliesTopic(hub) : await hub.topic(first.topic, kind);
+    } catch (error) {
+      failure = asBusError(error, { broker: 'kafka', topic: first.topic });
+      if (!failure.retryable || Date.now() + AGAIN >= call.deadline) break;
+      await wait(AGAIN);
+    }
+  }
+  for (const index of indexes) {
+    if (topic === undefined) call.failed(index, failure!);
+    else add(hub, topic, records[index]!, kindOf(records[index]!, Date.now()), call, index);
+  }
+  hub.publisher.flush();
+}
+
+const AGAIN = 50;
+
+function add(
+  hub: Hub,
+  topic: KafkaTopic,
+  record: BusRecord,
+  kind: Kind,
+  call: PublishCall,
+  index: number,
+): void {
+  if (record.channel === 'reply') {
+    const partition = partitionOfAddress(record.topic);
+    // Not one of ours: nobody reads it.
+    if (partition < 0 || partition >= topic.leaders.length) {
+      call.accepted(index);
+      return;
+    }
+    const out = { ...toKafka(record, Date.now()), key: Buffer.from(record.topic) };
+    hub.publisher.add(topic.name, partition, record.topic, out, call, index);
+    return;
+  }
+  const out = toKafka(record, kind === 'd' ? record.deliverAt! : Date.now());
+  const count = topic.leaders.length;
+  const by = out.key ?? (record.deduplicationKey === undefined ? null : Buffer.from(record.deduplicationKey));
+  const partition = by === null ? turn++ % count : partitionOf(by, count);
+  if (kind === 'd') hub.host.scheduled(record.id, `${partition}`);
+  hub.publisher.add(topic.name, partition, record.topic, out, call, index);
+}
+
+function tooLarge({ body, headers, topic }: BusRecord, limit: number): BusError | undefined {
+  if (body.byteLength > limit) {
+    return new MessageTooLargeError(
+      `a message for "${topic}" has ${body.byteLength} bytes, at most ${limit} are allowed`,
+      body.byteLength,
+      limit,
+      { topic, broker: 'kafka' },
+    );
+  }
+  if (headers === undefined) return undefined;
+  let size = 0;
+  for (const [name, value] of Object.entries(headers))
+    size += Buffer.byteLength(name) + Buffer.byteLength(value);
+  if (size <= MAX_HEADER_BYTES) return undefined;
+  return new MessageTooLargeError(
+    `the headers of a message for "${topic}" have ${size} bytes, at most ${MAX_HEADER_BYTES} are allowed`,
+    size,
+    MAX_HEADER_BYTES,
+    { topic, broker: 'kafka' },
+  );
+}

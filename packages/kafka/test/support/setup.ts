@@ -1,0 +1,151 @@
+import { existsSync } from 'node:fs';
+import net from 'node:net';
+import tls from 'node:tls';
+import type { IsolatedSetup, ServerControl } from '@ambus/conformance';
+import type { Broker } from '@ambus/core';
+import { type FaultProxy, type Server, type ServerOptions, startServer } from '@ambus/testing';
+import { type KafkaOptions, kafka } from '../../src/index.ts';
+import { rawClient } from './raw.ts';
+
+type SocketFactory = NonNullable<KafkaOptions['socketFactory']>;
+
+/** Kafka tells its clients where to go on, past any proxy: so every socket is made to the proxy instead. */
+function through(proxy: FaultProxy): SocketFactory {
+  return ({ ssl, onConnect }) => {
+    const at = { host: proxy.host, port: proxy.port };
+    return ssl ? tls.connect({ ...at, ...ssl }, onConnect) : net.connect(at, onConnect);
+  };
+}
+
+/** A suite makes thousands of topics, and a disk needs many times as long for one as memory does. */
+const MEMORY = '/dev/shm';
+if (existsSync(MEMORY)) process.env.TMPDIR = MEMORY;
+const PROPERTIES = {
+  'log.index.size.max.bytes': '65536',
+  'controller.quorum.append.linger.ms': '0',
+  // A second is too short for a server that shares two cores with a suite.
+  'broker.session.timeout.ms': '3000',
+};
+
+export function startKafka(options: ServerOptions['kafka'] = {}): Promise<Server> {
+  return startServer('kafka', { via: 'native', quiet: true, properties: PROPERTIES, ...options });
+}
+
+/** Few partitions, for the same reason. */
+const SMALL: KafkaOptions = { partitions: 4 };
+
+/** Every broker has a proxy of its own, so that one of them can be cut off. */
+export function setupOf(server: Server): IsolatedSetup {
+  const proxies = new Map<Broker, FaultProxy>();
+  const login = (): KafkaOptions => {
+    const { user, password } = server.credentials;
+    return user === undefined ? {} : { sasl: { mechanism: 'plain', username: user, password: password! } };
+  };
+  const create = async (options: KafkaOptions = {}): Promise<Broker> => {
+    const proxy = await server.proxy();
+    const broker = kafka({
+      ...SMALL,
+      ...login(),
+      brokers: `${server.host}:${server.port}`,
+      socketFactory: through(proxy),
+      ...options,
+    });
+    proxies.set(broker, proxy);
+    const { close } = broker;
+    broker.close = async () => {
+      await close.call(broker);
+      proxies.delete(broker);
+      await proxy.close();
+    };
+    return broker;
+  };
+  const on = (chosen: readonly FaultProxy[], act: (proxy: FaultProxy) => void): (() => Promise<void>) => {
+    for (const proxy of chosen) act(proxy);
+    return async () => {
+      for (const proxy of chosen) proxy.restore();
+    };
+  };
+  const all = (): FaultProxy[] => [...proxies.values()];
+  return {
+    broker: 'kafka',
+    create,
+    shortLease: { sessionTimeout: 1_500 },
+    isolate: isolated,
+    patience: 15_000,
+    about: { version: server.version, started: server.started },
+    close: () => server.close(),
+    server: {
+      raw: rawClient(() => `${server.host}:${server.port}`),
+      cut: async (broker) =>
+        on(broker === undefined ? all() : [proxies.get(broker)!], (proxy) => proxy.cut()),
+      // Its sockets are gone, and nothing of it ever comes again.
+      crash: async (broker) => proxies.get(broker)!.cut(),
+      blackhole: async () => on(all(), (proxy) => proxy.blackhole()),
+      slow: async (delay) => on(all(), (proxy) => proxy.delay(delay)),
+      wipe: () => server.wipe(),
+      restart: () => server.restart(),
+      async pause() {
+        await server.pause();
+        return () => server.resume();
+      },
+      processes: { broker: 'kafka', url: `kafka://${server.host}:${server.port}` },
+      nowhere: { create: () => kafka({ brokers: '127.0.0.1:1' }) },
+      cluster: cluster(),
+      credentials: {
+        async createWrong() {
+          const { host, port } = await secured();
+          return kafka({
+            brokers: `${host}:${port}`,
+            sasl: { mechanism: 'plain', username: 'nobody', password: 'wrong' },
+          });
+        },
+      },
+      tls: {
+        async createUntrusted() {
+          const { host, port } = await encrypted();
+          return kafka({ brokers: `${host}:${port}`, ssl: true });
+        },
+      },
+    },
+  };
+}
+
+async function isolated(): Promise<IsolatedSetup> {
+  return setupOf(await startKafka());
+}
+
+/** Servers that several cases share, and their end. */
+const shared = new Map<string, Promise<Server>>();
+
+function share(name: string, start: () => Promise<Server>): Promise<Server> {
+  const running = shared.get(name) ?? start();
+  shared.set(name, running);
+  return running;
+}
+
+export async function closeShared(): Promise<void> {
+  for (const server of shared.values()) await (await server).close();
+}
+
+const secured = (): Promise<Server> => share('auth', () => startKafka({ auth: 'plain' }));
+const encrypted = (): Promise<Server> => share('tls', () => startKafka({ tls: true }));
+
+/** Three nodes, of which one can go. */
+function cluster(): NonNullable<ServerControl['cluster']> {
+  const start = (): Promise<Server> => share('cluster', () => startKafka({ cluster: 3 }));
+  return {
+    async create() {
+      const { nodes } = await start();
+      return kafka({
+        ...SMALL,
+        brokers: nodes.map(({ host, port }) => `${host}:${port}`),
+        replicationFactor: 3,
+      });
+    },
+    async stopOne() {
+      const node = (await start()).nodes[0]!;
+      await node.kill9();
+      return () => node.start();
+    },
+  };
+}
