@@ -4,10 +4,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Broker, Capabilities, Feature, Limits } from '@ambus/core';
+import { kafka } from '@ambus/kafka';
 import { memory } from '@ambus/memory';
+import { nats } from '@ambus/nats';
+import { redis } from '@ambus/redis';
 
 /** One of each broker, as it is without options. */
-const BROKERS: readonly Broker[] = [memory()];
+const BROKERS: readonly Broker[] = [memory(), redis(), nats(), kafka()];
 
 /** In the words of a reader; a feature that is missing here does not compile. */
 const FEATURES: Readonly<Record<Feature, string>> = {
@@ -71,8 +74,13 @@ function limits({ capabilities }: Broker): string {
 const PARTS: readonly { readonly page: string; readonly part: string; readonly text: () => string }[] = [
   { page: '../README.md', part: 'capabilities', text: () => features(BROKERS) },
   { page: 'brokers/index.md', part: 'capabilities', text: () => features(BROKERS) },
-  { page: 'brokers/memory.md', part: 'capabilities', text: () => features([memory()]) },
-  { page: 'brokers/memory.md', part: 'limits', text: () => limits(memory()) },
+  ...BROKERS.flatMap((broker) => {
+    const page = `brokers/${broker.name}.md`;
+    return [
+      { page, part: 'capabilities', text: () => features([broker]) },
+      { page, part: 'limits', text: () => limits(broker) },
+    ];
+  }),
 ];
 
 /** Each page with its generated parts, as it is and as it should be. */

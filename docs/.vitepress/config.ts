@@ -67,6 +67,9 @@ const config: UserConfig<DefaultTheme.Config> = defineConfig({
         items: [
           { text: 'Overview', link: '/brokers/' },
           { text: 'Memory', link: '/brokers/memory' },
+          { text: 'Redis', link: '/brokers/redis' },
+          { text: 'NATS', link: '/brokers/nats' },
+          { text: 'Kafka', link: '/brokers/kafka' },
           { text: 'Writing a broker', link: '/brokers/writing' },
           { text: 'Wire format', link: '/wire-format' },
           { text: 'Where each guarantee lives', link: '/internals' },
