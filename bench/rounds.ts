@@ -4,7 +4,7 @@ export interface Program {
   run(): Promise<number>;
 }
 
-/** What came out of several rounds, as operations per second and as a ratio to the reference of the same round. */
+/** What came out of several rounds, as operations per second or milliseconds, and as a ratio to the reference of the same round. */
 export interface Measured {
   readonly name: string;
   readonly rate: Spread;
@@ -18,7 +18,7 @@ export interface Spread {
   readonly max: number;
 }
 
-function spread(values: readonly number[]): Spread {
+export function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((a, b) => a - b);
   return { min: sorted[0]!, median: sorted[Math.floor(sorted.length / 2)]!, max: sorted.at(-1)! };
 }
@@ -51,19 +51,25 @@ export async function measure(
 }
 
 const count = (value: number): string => Math.round(value).toLocaleString('en-US');
+const precise = (value: number): string => value.toFixed(2);
 const share = (value: number): string => value.toFixed(2);
 
 /** A Markdown table. */
-export function table(title: string, measured: readonly Measured[]): string {
+export function table(
+  title: string,
+  measured: readonly Measured[],
+  unit: 'per second' | 'ms' = 'per second',
+): string {
+  const value = unit === 'ms' ? precise : count;
   const lines = measured.map(({ name, rate, ratio }) => {
     const ratios =
       ratio === undefined ? '1' : `**${share(ratio.median)}** (${share(ratio.min)}–${share(ratio.max)})`;
-    return `| ${name} | ${count(rate.median)} (${count(rate.min)}–${count(rate.max)}) | ${ratios} |`;
+    return `| ${name} | ${value(rate.median)} (${value(rate.min)}–${value(rate.max)}) | ${ratios} |`;
   });
   return [
     `### ${title}`,
     '',
-    '| program | per second: median (min–max) | ratio: median (min–max) |',
+    `| program | ${unit}: median (min–max) | ratio: median (min–max) |`,
     '| --- | --- | --- |',
     ...lines,
     '',

@@ -15,15 +15,17 @@ import { REVIEWER_COUNT, seatReviewers } from './agents/reviewers.ts';
 import { type Options, readOptions, USAGE, UsageError } from './options.ts';
 import { showUntilDone, until } from './progress.ts';
 import { printDeadLetters, printHits, printSummary, printVotes } from './report.ts';
+import { placeOf } from './server.ts';
 import type { Found, Hit, Review, Topics, Vote } from './topics.ts';
 import { leaveNoTraces } from './traces.ts';
 
 async function demo({ directory, broker, url, search }: Options, signal: AbortSignal): Promise<void> {
+  await using place = await placeOf(broker, url);
   // The one place that knows which broker it is. `await using` closes the bus however this function ends: handlers run to
   // their end, what they publish is sent, the connection is given back.
   await using bus = await createBus<Topics>({
     broker,
-    url,
+    url: place.url,
     prefix: `demo-${randomBytes(6).toString('hex')}`,
     retry: { delays: [100, 300] },
     logger: consoleLogger('error'),

@@ -9,7 +9,7 @@ export const USAGE = `A small fleet of agents indexes a directory over a message
 
   directory          what is indexed; default: this repository
   --broker <name>    memory, redis, nats, kafka, sqs or servicebus; default: AMB_BROKER, else memory
-  --url <url>        where the broker is; default: its own variable, else its usual local address
+  --url <url>        where the broker is; default: its own variable (AMB_REDIS_URL …), else a server is started for the demo
   --search <words>   what is searched for at the end; default: "message bus"
   --help             this`;
 

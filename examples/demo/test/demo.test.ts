@@ -87,6 +87,24 @@ Search for "parcel door"
   expect(code).toBe(0);
 });
 
+const brokers = (process.env.AMB_BROKERS ?? 'redis,nats,kafka')
+  .split(',')
+  .filter((name) => name !== 'memory');
+
+it.each(brokers)(
+  'says the same over %s, on a server that it starts',
+  async (broker) => {
+    const results = ({ out }: { out: string }): string => out.slice(out.indexOf('\nSummary'));
+    const memory = await run([folder, '--broker', 'memory']);
+    const { code, out, err } = await run([folder], { AMB_BROKER: broker });
+    expect(out).toContain(`over ${broker}\n`);
+    expect(results({ out })).toBe(results(memory));
+    expect(err).toMatch(new RegExp(`^ambus ${broker}: .*\n$`));
+    expect(code).toBe(0);
+  },
+  120_000,
+);
+
 it('tells of progress in a few lines where there is no terminal', async () => {
   const { out } = await run([folder]);
   const lines = out.split('\n').filter((line) => / of 6 files indexed/.test(line));

@@ -1,0 +1,4 @@
+import type { Contestant } from '../network/contestant.ts';
+import { ambus } from './ambus.ts';
+
+export const contestant: Contestant = ambus('kafka', { partitions: 6 });

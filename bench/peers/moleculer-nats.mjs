@@ -1,0 +1,3 @@
+import { moleculer } from './moleculer.mjs';
+
+export const contestant = { open: (url) => moleculer({ transporter: url }) };
