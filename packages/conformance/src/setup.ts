@@ -5,7 +5,10 @@ import type { Case, Chapter, Power } from './case.ts';
 export interface ConformanceSetup {
   /** The broker's name, as in its `Broker.name`. */
   readonly broker: string;
-  /** The form of the server, where there are several: `cluster`, `valkey`. Each is reported by itself. */
+  /**
+   * The form of the server, where there are several: `cluster`, `valkey`. Each is reported by itself. What this setup has no
+   * control for is left out, since the setup without a variant shows it.
+   */
   readonly variant?: string;
   /** Only these chapters: for a variant that could differ in some. Default: all. */
   readonly chapters?: readonly Chapter[];

@@ -11,6 +11,8 @@ const FIRST_PAUSE = 30;
 const LONGEST_PAUSE = 2_000;
 /** Milliseconds that one try may take; a server that accepts and says nothing must not hold it up. */
 const DIAL_TIMEOUT = 5_000;
+/** Milliseconds that a server gets to take its scripts back; then what needs them tries again. */
+const LOAD_TIMEOUT = 1_000;
 /** Milliseconds between two looks whether the other end still answers, and of silence after which it does not. */
 const PULSE = 1_000;
 const SILENCE = 4_000;
@@ -95,13 +97,18 @@ export class Session {
 
   /** Brings the scripts back to a server that has forgotten them. */
   async reload(): Promise<void> {
-    if (this.#client !== undefined) await this.#load(this.#client);
+    if (this.#client === undefined) return;
+    const late = new Promise<void>((resolve) => setTimeout(resolve, LOAD_TIMEOUT).unref());
+    await Promise.race([this.#load(this.#client), late]);
   }
 
   /** Scripts that are missing all the same are sent with their first call. */
   async #load(client: Client): Promise<void> {
     const shas = this.#scripts.map(({ sha }) => sha);
-    const nodes = isCluster(client) ? client.nodes('master') : [client];
+    // A node that is down would never answer.
+    const nodes = isCluster(client)
+      ? client.nodes('master').filter(({ status }) => status === 'ready')
+      : [client];
     const loads = nodes.map(async (node) => {
       const known = (await node.script('EXISTS', ...shas)) as number[];
       const missing = this.#scripts.filter((_, at) => known[at] !== 1);
