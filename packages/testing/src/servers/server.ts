@@ -32,8 +32,8 @@ export async function runPlan(
     const sentinels = nodes.slice(plan.nodes.length);
     await Promise.all(servers.map((node) => node.start()));
     await plan.assemble?.();
-    await plan.settled?.();
     await Promise.all(sentinels.map((node) => node.start()));
+    await plan.settled?.();
     const version = await plan.version();
     let credentials = plan.credentials ?? {};
     const [first] = servers as [ServerNode];

@@ -116,14 +116,7 @@ describe('a Redis server', () => {
   test('fails over by Sentinel', async () => {
     await using server = await startServer('redis', { ...native, sentinels: 3 });
     const [master, replica] = server.nodes;
-    const [sentinel] = server.sentinels;
-    if (master === undefined || replica === undefined || sentinel === undefined) throw new Error('nodes');
-    await until(async () => {
-      if (!(await redis(sentinel, 'SENTINEL', 'CKQUORUM', 'ambus')).startsWith('+OK')) throw new Error('no');
-      if (!(await redis(replica, 'INFO', 'replication')).includes('master_link_status:up'))
-        throw new Error('no');
-      if (!(await redis(sentinel, 'INFO', 'sentinel')).includes('slaves=1')) throw new Error('no');
-    }, 15_000);
+    if (master === undefined || replica === undefined) throw new Error('nodes');
     await master.kill9();
     await until(async () => {
       if (!(await redis(replica, 'INFO', 'replication')).includes('role:master')) throw new Error('not yet');

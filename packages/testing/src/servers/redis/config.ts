@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { ServerCredentials } from '../types.ts';
 import type { RedisServerOptions } from './options.ts';
 
@@ -38,7 +39,12 @@ export function authConfig({ user, password }: ServerCredentials): string {
   const lines =
     user === undefined
       ? [`requirepass ${password}`]
-      : [`user ${user} on >${password} ~* &* +@all`, 'user default off', `masteruser ${user}`];
+      : [
+          `user ${user} on >${password} ~* &* +@all`,
+          // Not `off`: Redis 7.0 then leaves out what scripts and transactions wrote when it loads its append-only file.
+          `user default on >${randomBytes(32).toString('hex')} ~* &* +@all`,
+          `masteruser ${user}`,
+        ];
   return `${[...lines, `masterauth ${password}`].join('\n')}\n`;
 }
 

@@ -7,6 +7,7 @@ import { clusterIsWhole, joinCluster } from './cluster.ts';
 import { authConfig, CERTIFICATES, type RedisNodeConfig, redisConfig, sentinelConfig } from './config.ts';
 import type { RedisServerOptions } from './options.ts';
 import { type RedisAddress, redisCommands } from './resp.ts';
+import { sentinelsAgree } from './sentinels.ts';
 
 export async function planRedis(options: RedisServerOptions, host: string): Promise<ServerPlan> {
   const { cluster, sentinels: watchers = 0, args = [] } = options;
@@ -77,12 +78,11 @@ export async function planRedis(options: RedisServerOptions, host: string): Prom
     sentinels,
     ...(certificates === undefined ? {} : { tls: certificates.client }),
     credentials,
-    ...(cluster === undefined
-      ? {}
-      : {
-          assemble: () => joinCluster(configs, masters, ask),
-          settled: () => clusterIsWhole(configs, ask),
-        }),
+    ...(cluster === undefined ? {} : { assemble: () => joinCluster(configs, masters, ask) }),
+    async settled() {
+      if (cluster !== undefined) await clusterIsWhole(configs, ask);
+      await sentinelsAgree(watcherPorts, replicas, askSentinel);
+    },
     version: async () => versionOf((await ask(ports[0] as number, 'INFO', 'server'))[0]),
     async wipe() {
       await Promise.all(ports.map((port) => wipeOne(ask, port)));
