@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CHAPTERS, type ConformanceResults, type Outcome, suite, titleOf } from '@ambus/conformance';
 import { root, tool } from './run.ts';
+import { CONFORMANCE } from './steps/tests.ts';
 
 const PAGE = fileURLToPath(new URL('../docs/conformance.md', import.meta.url));
 
@@ -67,13 +68,7 @@ if (import.meta.main) {
   const folder = mkdtempSync(join(tmpdir(), 'ambus-conformance-'));
   try {
     process.env.AMBUS_CONFORMANCE_RESULTS = folder;
-    const files = globSync(
-      ['packages/conformance/test/memory.test.ts', 'packages/*/test/conformance*.test.ts'],
-      {
-        cwd: root,
-      },
-    );
-    // One after the other: nothing may compete with their timing.
+    const files = globSync([...CONFORMANCE], { cwd: root });
     const run = await tool('vitest', 'vitest', ['run', '--no-file-parallelism', ...files]);
     const all = readdirSync(folder)
       .sort()

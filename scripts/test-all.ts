@@ -13,7 +13,7 @@ import { packAll } from './packages.ts';
 import { tool } from './run.ts';
 import { install } from './steps/install.ts';
 import { publishing } from './steps/publishing.ts';
-import { unit } from './steps/unit.ts';
+import { conformance, unit, vitest } from './steps/tests.ts';
 import { one, sum, summary, type Tally, tally } from './tally.ts';
 
 const { values, positionals: files } = parseArgs({
@@ -33,7 +33,10 @@ async function step(name: string, work: () => Promise<Tally>): Promise<boolean> 
   return result.failed === 0;
 }
 
-const tests = () => step('tests', () => unit(brokers, files));
+async function tests(): Promise<void> {
+  await step('tests', () => unit(brokers));
+  await step('conformance', () => conformance(brokers));
+}
 const lint = () => step('lint', async () => one(await tool('@biomejs/biome', 'biome', ['check'])));
 const types = () => step('types', async () => one(await tool('typescript', 'tsc', [])));
 const build = () =>
@@ -53,7 +56,7 @@ async function packaging(): Promise<void> {
 }
 
 if (files.length > 0) {
-  await tests();
+  await step('tests', () => vitest(brokers, files));
 } else if (brokers.length > 0) {
   await Promise.all([lint(), types()]);
   await tests();

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { count } from '../steps/unit.ts';
+import { count } from '../steps/tests.ts';
 import { one, sum, summary, tally } from '../tally.ts';
 
 const file = (status: string, ...tests: string[]) => ({

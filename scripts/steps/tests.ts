@@ -1,7 +1,7 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { tool } from '../run.ts';
+import { root, tool } from '../run.ts';
 import { type Tally, tally } from '../tally.ts';
 
 interface Report {
@@ -12,12 +12,31 @@ interface Report {
   testResults: { name: string; status: string; assertionResults: { status: string }[] }[];
 }
 
-/** Unit tests and conformance. Its output is shown while it runs, for it is the longest step. */
-export async function unit(brokers: string[], files: string[]): Promise<Tally> {
+/** Where the suite runs. */
+export const CONFORMANCE: readonly string[] = [
+  'packages/conformance/test/memory.test.ts',
+  'packages/*/test/conformance*.test.ts',
+];
+
+/** Every test but the suite. */
+export function unit(brokers: string[]): Promise<Tally> {
+  return vitest(
+    brokers,
+    CONFORMANCE.flatMap((pattern) => ['--exclude', pattern]),
+  );
+}
+
+/** The suite on one broker after the other: its cases wait for servers, and nothing is to compete with their timing. */
+export function conformance(brokers: string[]): Promise<Tally> {
+  return vitest(brokers, ['--no-file-parallelism', ...globSync([...CONFORMANCE], { cwd: root })]);
+}
+
+/** Vitest's output is shown while it runs, for it takes longest. */
+export async function vitest(brokers: string[], chosen: string[]): Promise<Tally> {
   const folder = mkdtempSync(join(tmpdir(), 'ambus-tests-'));
   try {
     const report = join(folder, 'report.json');
-    const args = ['run', ...files, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+    const args = ['run', ...chosen, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
     const env = brokers.length > 0 ? { AMB_BROKERS: brokers.join(',') } : {};
     const { code } = await tool('vitest', 'vitest', args, { live: true, env });
     if (!existsSync(report)) return tally(0, 1, 'vitest ended without a report');
