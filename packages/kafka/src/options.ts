@@ -13,8 +13,11 @@ export interface KafkaOptions {
   readonly clientId?: string | undefined;
   /** TLS: `true`, or the options of `tls.connect` (`ca`, `cert` and `key` for mutual TLS, …). Default: none. */
   readonly ssl?: KafkaConfig['ssl'] | undefined;
-  /** Credentials, as kafkajs takes them: `plain`, `scram-sha-256`, `scram-sha-512`, `oauthbearer`, `aws`. Default: none. */
-  readonly sasl?: SASLOptions | undefined;
+  /**
+   * Credentials, as kafkajs takes them: `plain`, `scram-sha-256`, `scram-sha-512`, `oauthbearer`, `aws`; or a function that
+   * is asked for them at each connection, so that they can be rotated. Default: none.
+   */
+  readonly sasl?: SASLOptions | (() => SASLOptions) | undefined;
   /** Makes the sockets, for bastions and tunnels; as kafkajs takes it. Default: TCP, or TLS with `ssl`. */
   readonly socketFactory?: KafkaConfig['socketFactory'] | undefined;
   /** Milliseconds that a connection may take. Default 3,000. */
@@ -95,9 +98,11 @@ const addresses: check.Check = (value) =>
 const anyObject: check.Check = (value) =>
   typeof value === 'object' && value !== null ? undefined : 'an object';
 const credentials: check.Check = (value) =>
+  typeof value === 'function' ||
   ['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer', 'aws'].includes(
     (value as { mechanism?: string } | null)?.mechanism ?? '',
-  ) || typeof (value as { authenticationProvider?: unknown } | null)?.authenticationProvider === 'function'
+  ) ||
+  typeof (value as { authenticationProvider?: unknown } | null)?.authenticationProvider === 'function'
     ? undefined
     : 'an object with mechanism plain, scram-sha-256, scram-sha-512, oauthbearer or aws';
 

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type { Kafka as KafkaClient, KafkaConfig, Logger } from 'kafkajs';
+import type { Kafka as KafkaClient, KafkaConfig, Logger, SASLOptions } from 'kafkajs';
 import type { Writer } from './bytes.ts';
 
 /**
@@ -83,7 +83,8 @@ const silent: Logger = {
 };
 
 /** How to reach the servers: the driver's own options. */
-export type Client = Pick<KafkaConfig, 'clientId' | 'ssl' | 'sasl' | 'socketFactory'> & {
+export type Client = Pick<KafkaConfig, 'clientId' | 'ssl' | 'socketFactory'> & {
+  readonly sasl?: SASLOptions | (() => SASLOptions);
   readonly brokers: readonly string[];
   readonly connectionTimeout: number;
   readonly requestTimeout: number;
@@ -95,7 +96,7 @@ export function newConnection(client: Client, host: string, port: number): Drive
     port,
     clientId: client.clientId ?? 'ambus',
     ssl: client.ssl === true ? {} : (client.ssl ?? null) || null,
-    sasl: client.sasl ?? null,
+    sasl: credentialsOf(client) ?? null,
     logger: silent,
     socketFactory: client.socketFactory ?? defaultSocketFactory(),
     requestTimeout: client.requestTimeout,
@@ -110,6 +111,10 @@ export function newConnection(client: Client, host: string, port: number): Drive
   return connection;
 }
 
+function credentialsOf({ sasl }: Client): SASLOptions | undefined {
+  return typeof sasl === 'function' ? sasl() : sasl;
+}
+
 /** Logs in, where the client has credentials. */
 export async function authenticate(connection: DriverConnection, client: Client): Promise<void> {
   if (client.sasl === undefined) return;
@@ -122,5 +127,7 @@ export async function authenticate(connection: DriverConnection, client: Client)
 
 /** The driver's own client with the same options, for what the bus does not offer. */
 export function nativeClient(client: Client): KafkaClient {
-  return new Kafka({ ...client, brokers: [...client.brokers], logLevel: logLevel.ERROR } as KafkaConfig);
+  const sasl = credentialsOf(client);
+  const config = { ...client, sasl, brokers: [...client.brokers], logLevel: logLevel.ERROR };
+  return new Kafka(config as KafkaConfig);
 }

@@ -1,6 +1,6 @@
 import type { Reader, Writer } from './bytes.ts';
 
-/** One request of Kafka's protocol, in a fixed version that every server since 2.3 speaks and that has no tagged fields. */
+/** One request of Kafka's protocol, in a fixed version that every server since 2.8 speaks and that has no tagged fields. */
 export interface Request<T> {
   readonly key: number;
   readonly version: number;

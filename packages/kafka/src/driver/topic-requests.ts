@@ -39,7 +39,10 @@ export function metadata(topics: readonly string[] | undefined): Request<Metadat
       to.i8(0).uvarint(topics === undefined ? 0 : topics.length + 1);
       for (const name of topics ?? []) {
         const text = Buffer.from(name);
-        to.raw(NO_ID).uvarint(text.length + 1).raw(text).i8(0);
+        to.raw(NO_ID)
+          .uvarint(text.length + 1)
+          .raw(text)
+          .i8(0);
       }
       to.bool(false).bool(false).bool(false).i8(0);
     },

@@ -4,7 +4,7 @@ import type { LogReader } from '../read/reader.ts';
 import type { KafkaRecord } from '../wire/record.ts';
 import { Agenda } from './agenda.ts';
 import { DROPPED, Entry, LOST, OUT, SETTLED, WAITING } from './entry.ts';
-import { Lane } from './lane.ts';
+import { Lanes } from './lanes.ts';
 import type { Origin } from './origin.ts';
 import type { Part } from './part.ts';
 import { ReadyQueue } from './ready.ts';
@@ -42,7 +42,7 @@ export class Feed {
   readonly #settings: Settings;
   readonly #counted: boolean;
   readonly #ready = new ReadyQueue();
-  readonly #lanes = new Map<string, Lane>();
+  readonly #lanes: Lanes;
   #lent = 0;
   #parked = 0;
   #bytes = 0;
@@ -69,6 +69,11 @@ export class Feed {
     this.#host = host;
     this.#reader = reader;
     this.#settings = settings;
+    // Handed on at once, and all partitions of an answer together: the oldest of them comes first.
+    reader.onRead = () => {
+      if (!this.#closed && this.#scheduled) this.#pump();
+    };
+    this.#lanes = new Lanes(this.#ready, Math.max(1, source.prefetch >> 2));
     this.#counted = source.group !== undefined && source.channel === 'durable';
     this.deduplicationWindow = deduplicationWindow;
   }
@@ -85,7 +90,7 @@ export class Feed {
     this.#reader.remove(part);
     this.agenda.remove((entry) => entry.part === part);
     this.#recall((entry) => entry.part === part);
-    for (const lane of this.#lanes.values()) lane.drop((entry) => entry.part === part);
+    this.#lanes.drop((entry) => entry.part === part);
     this.#ready.drop((entry) => entry.part === part);
     this.#parked -= part.parked;
     this.#bytes -= part.bytes;
@@ -99,12 +104,10 @@ export class Feed {
     this.parts.delete(part.place);
   }
 
-  /** A part is somebody else's; what core has of it can still be settled, by way of its owner. */
+  /** A part is about to be somebody else's; what core has of it is settled by way of its owner from now on. */
   detach(part: Part): void {
-    this.remove(part);
-    if (part.out.size === 0) return;
     part.detached = true;
-    this.#detached.add(part);
+    if (part.out.size > 0) this.#detached.add(part);
   }
 
   /** Parts that are somebody else's, and of which core still has something. */
@@ -128,7 +131,7 @@ export class Feed {
   /** Another member has it: nothing of its key goes meanwhile. */
   lend(entry: Entry): void {
     if (entry.key === undefined) return;
-    entry.lane = this.#lane(entry.key);
+    entry.lane = this.#lanes.of(entry.key);
     entry.lane.away++;
   }
 
@@ -148,7 +151,7 @@ export class Feed {
       if (due <= Date.now()) this.enter(entry);
       else this.agenda.add(due, entry);
     }
-    this.#tidy(lane);
+    this.#lanes.tidy(lane);
     this.wake();
   }
 
@@ -194,20 +197,20 @@ export class Feed {
     if (key === undefined) {
       this.#ready.push(entry);
     } else {
-      const lane = this.#lane(key);
+      const lane = this.#lanes.of(key);
       entry.lane = lane;
       if (this.source.order === 'block' && this.#counted && part.ledger.count(entry.offset) > 0)
         lane.block(entry);
       part.parked++;
       this.#parked++;
       lane.push(entry);
-      this.#offer(lane);
+      this.#lanes.offer(lane);
     }
     this.wake();
   }
 
   wait(entry: Entry, due: number): void {
-    if (entry.key !== undefined && this.source.order === 'block') this.#lane(entry.key).block(entry);
+    if (entry.key !== undefined && this.source.order === 'block') this.#lanes.of(entry.key).block(entry);
     entry.part.delay(entry, due);
   }
 
@@ -247,7 +250,7 @@ export class Feed {
     const doomed = (entry: Entry): boolean => entry.part === part && entry.offset === offset;
     this.agenda.remove(doomed);
     this.#ready.drop(doomed, (entry) => this.#forget(entry));
-    for (const lane of this.#lanes.values()) lane.drop(doomed, (entry) => this.#forget(entry));
+    this.#lanes.drop(doomed, (entry) => this.#forget(entry));
   }
 
   /** Looks whether something can be handed out, or must be fetched. */
@@ -270,7 +273,7 @@ export class Feed {
         delivery.lane?.unblock(delivery);
         if (!delivery.part.detached) delivery.part.ledger.settle(delivery.offset);
         delivery.part.dirty = true;
-        this.#tidy(delivery.lane);
+        this.#lanes.tidy(delivery.lane);
       } else if (delivery.state !== SETTLED) {
         refused.push(delivery);
       }
@@ -287,7 +290,7 @@ export class Feed {
     const { lane, part } = entry;
     this.#returned(entry, SETTLED);
     if (part.detached) {
-      this.#tidy(lane);
+      this.#lanes.tidy(lane);
       return true;
     }
     if (lane !== undefined && this.source.order === 'block') {
@@ -301,7 +304,7 @@ export class Feed {
       if (delay === 0) this.enter(again);
       else this.agenda.add(due, again);
     }
-    this.#tidy(lane);
+    this.#lanes.tidy(lane);
     this.wake();
     return true;
   }
@@ -315,7 +318,7 @@ export class Feed {
       part.ledger.release(delivery.offset);
       part.dirty = true;
       if (!part.draining) this.enter(delivery.again());
-      this.#tidy(lane);
+      this.#lanes.tidy(lane);
     }
   }
 
@@ -345,11 +348,11 @@ export class Feed {
         continue;
       }
       if (lane !== undefined) {
-        if (lane.next !== entry || lane.lent >= Math.max(1, prefetch >> 2)) continue;
+        if (lane.next !== entry || lane.lent >= this.#lanes.most) continue;
         lane.take();
         part.parked--;
         this.#parked--;
-        this.#offer(lane);
+        this.#lanes.offer(lane);
       }
       this.#weigh(entry, -1);
       part.queued--;
@@ -419,25 +422,5 @@ export class Feed {
     const bytes = sign * (entry.record.raw.value?.length ?? 0);
     entry.part.bytes += bytes;
     this.#bytes += bytes;
-  }
-
-  #lane(key: string): Lane {
-    let lane = this.#lanes.get(key);
-    if (lane === undefined) {
-      lane = new Lane(key);
-      this.#lanes.set(key, lane);
-    }
-    return lane;
-  }
-
-  #offer(lane: Lane): void {
-    const { next } = lane;
-    if (next !== undefined && lane.lent < Math.max(1, this.source.prefetch >> 2)) this.#ready.push(next);
-  }
-
-  #tidy(lane: Lane | undefined): void {
-    if (lane === undefined) return;
-    if (lane.empty) this.#lanes.delete(lane.key);
-    else this.#offer(lane);
   }
 }

@@ -6,7 +6,7 @@ import type { Part } from '../feed/part.ts';
 import type { GroupMember } from './member.ts';
 
 /** Commits that may be under way at once. Acks wait for the one before; what is handed out does not. */
-const AT_ONCE = 4;
+const AT_ONCE = 16;
 const AGAIN = 30;
 
 interface Waiter {
@@ -135,8 +135,8 @@ export class Committer {
       error === Code.illegalGeneration ||
       error === Code.fencedInstance
     ) {
-      // A commit that was on its way while the group changed has the number of before.
-      if (this.#member.membership?.generation === generation) this.#member.expelled();
+      // While the group changes a commit may have the number of before; the answer to joining tells then.
+      if (this.#member.stable && this.#member.membership?.generation === generation) this.#member.expelled();
     }
   }
 }

@@ -28,6 +28,9 @@ const LONGEST_AGAIN = 1_000;
 /** Returns that are remembered, so that one that is repeated gets the same answer. */
 const REMEMBERED = 2_000;
 
+/** Counts over all subscriptions: two of one bus may be in one group. */
+let returned = 0;
+
 interface Pending {
   timer: NodeJS.Timeout | undefined;
   readonly resolve: (ok: boolean) => void;
@@ -45,7 +48,6 @@ export class Loans {
   readonly #commit: () => Promise<boolean>;
   readonly #pending = new Map<string, Pending>();
   readonly #answered = new Map<string, boolean>();
-  #returned = 0;
 
   constructor(hub: Hub, group: string, feed: Feed, commit: () => Promise<boolean>) {
     this.#hub = hub;
@@ -61,7 +63,7 @@ export class Loans {
     holder: string,
     how: Pick<Return, 'due' | 'untouched'>,
   ): Promise<boolean> {
-    const id = `${this.#hub.host.busId}.${this.#returned++}.${offset}`;
+    const id = `${this.#hub.host.busId}.${returned++}`;
     const { topic, partition } = part;
     return new Promise((resolve) => {
       const pending: Pending = { timer: undefined, resolve };

@@ -50,7 +50,7 @@ export async function committed(
 }
 
 /** Commits as the member says, or as nobody where the group has no members. Returns the first error code. */
-export async function commit(
+async function commit(
   cluster: Cluster,
   membership: Membership,
   entries: readonly Committed[],
@@ -103,5 +103,24 @@ export async function offsetsAt(
     left = again.filter(({ topic }) => catalog.known(topic) !== undefined);
     if (left.length === 0) return found;
     if (Date.now() > deadline) throw serverError(Code.leaderNotAvailable, 'asking where topics end');
+  }
+}
+
+/** Makes a group, as its leader: where it starts on each topic first, and that it exists last. */
+export async function makeGroup(
+  cluster: Cluster,
+  catalog: Catalog,
+  membership: Membership,
+  places: readonly Place[],
+  from: StartPosition,
+  marker: Committed,
+): Promise<void> {
+  const starts = from === 'earliest' ? [] : await offsetsAt(cluster, catalog, places, from);
+  const entries = starts.map((place) => ({ ...place, metadata: '' }));
+  let error = entries.length === 0 ? 0 : await commit(cluster, membership, entries);
+  if (error === 0) error = await commit(cluster, membership, [marker]);
+  // The group changed meanwhile: its next leader makes it.
+  if (error !== 0 && error !== Code.rebalanceInProgress && error !== Code.illegalGeneration) {
+    throw serverError(error, `making the group "${membership.group}"`);
   }
 }

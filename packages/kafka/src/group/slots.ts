@@ -1,6 +1,5 @@
 import { BusError, type Source } from '@ambus/core';
 import { wait } from '../driver/cluster.ts';
-import { Code, serverError } from '../driver/errors.ts';
 import type { Membership } from '../driver/group-requests.ts';
 import type { Feed } from '../feed/feed.ts';
 import { Ledger } from '../feed/ledger.ts';
@@ -9,9 +8,9 @@ import { type SourceTopic, sourceTopics } from '../feed/topics.ts';
 import type { Hub } from '../hub.ts';
 import type { Assignment, MemberState } from './plan.ts';
 import {
-  commit,
   committed,
   type Marker,
+  makeGroup,
   markerCommit,
   offsetsAt,
   type Place,
@@ -204,15 +203,9 @@ export class Slots {
       .filter(({ kind }) => kind !== 'd' && kind !== 'q')
       .flatMap(({ name, partitions }) => placesOf(name, partitions));
     // One that was there before has lost its note with everything else: all that is there now came after.
-    const starts = from === 'earliest' || this.#existed ? [] : await offsetsAt(cluster, catalog, places, from);
-    const entries = starts.map((place) => ({ ...place, metadata: '' }));
-    const marker = { ...making, generation: membership.generation };
-    let error = entries.length === 0 ? 0 : await commit(cluster, membership, entries);
-    if (error === 0) error = await commit(cluster, membership, [markerCommit(names.control, marker)]);
-    // The group changed meanwhile: its next leader makes it.
-    if (error !== 0 && error !== Code.rebalanceInProgress && error !== Code.illegalGeneration) {
-      throw serverError(error, `making the group "${this.#group}"`);
-    }
+    const start = this.#existed ? 'earliest' : from;
+    const marker = markerCommit(names.control, { ...making, generation: membership.generation });
+    await makeGroup(cluster, catalog, membership, places, start, marker);
   }
 
   /** Reads what of the owned slots is not read yet. */
@@ -294,8 +287,11 @@ export class Slots {
         for (const entry of part.out) part.ledger.loans.set(entry.offset, member);
         part.dirty = true;
       }
-      if (own.every(({ ledger }) => ledger.encode() !== undefined)) free.push(slot);
-      else for (const { ledger, out } of own) for (const entry of out) ledger.loans.delete(entry.offset);
+      if (own.every(({ ledger }) => ledger.encode() !== undefined)) {
+        // Before the commit: an ack that came behind it would be in nobody's account.
+        for (const part of own) this.#feed.detach(part);
+        free.push(slot);
+      } else for (const { ledger, out } of own) for (const entry of out) ledger.loans.delete(entry.offset);
     }
     if (free.length === 0) return;
     if (!(await this.#host.commit())) return;
@@ -305,7 +301,7 @@ export class Slots {
       if (!this.#draining.delete(slot)) continue;
       left = true;
       this.#owned.delete(slot);
-      for (const part of parts) if (part.slot === slot) this.#feed.detach(part);
+      for (const part of parts) if (part.slot === slot) this.#feed.remove(part);
     }
     if (left) this.#host.rejoin();
   }

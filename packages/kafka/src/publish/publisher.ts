@@ -1,18 +1,18 @@
 import { BusError, type ClosedError, ConfigError, MessageTooLargeError } from '@ambus/core';
 import type { Cluster } from '../driver/cluster.ts';
 import { Code, isPassing, isRefusal, serverError } from '../driver/errors.ts';
-import { initProducerId, type Produced, produce } from '../driver/log-requests.ts';
+import { type Produced, produce } from '../driver/log-requests.ts';
 import { encodeBatch, type OutRecord, type Producer, RECORD_OVERHEAD } from '../driver/records.ts';
 import type { Settings } from '../options.ts';
 import type { Catalog } from '../topics/catalog.ts';
 import { type PublishCall, tooLate } from './call.ts';
+import { newProducer } from './producer.ts';
 import { type Item, PartitionQueue } from './queue.ts';
 
 /** Requests on their way to one server. A second keeps it busy while the answer to the first travels; more only add memory. */
 const IN_FLIGHT = 3;
 /** Milliseconds before another attempt. */
 const AGAIN = 40;
-const LONGEST_AGAIN = 500;
 /** Milliseconds between looks for what is past its deadline. */
 const SWEEP = 50;
 /** Milliseconds that a topic may be unknown before its messages are refused. */
@@ -266,31 +266,19 @@ export class Publisher {
   }
 
   #identify(): void {
-    // It reports to the records that wait for it.
-    this.#identifying ??= this.#newProducer()
-      .catch(() => {})
-      .finally(() => {
-        this.#identifying = undefined;
-      });
-  }
-
-  async #newProducer(failures = 0): Promise<Producer> {
-    try {
-      const { error, id, epoch } = await this.#cluster.sendToAny(initProducerId());
-      if (error !== 0) throw serverError(error, 'getting a producer id');
-      this.#producer = { id, epoch };
-      this.#schedule();
-      return this.#producer;
-    } catch (error) {
-      if (BusError.is(error) && !error.retryable) this.#failAll(error);
-      for (const queue of this.#active) queue.cause = error;
-      if (this.#ended === undefined) {
-        const delay = Math.min(LONGEST_AGAIN, AGAIN * 2 ** failures);
-        await new Promise((resolve) => setTimeout(resolve, delay).unref());
-        if (this.#active.size > 0) return this.#newProducer(failures + 1);
-      }
-      throw error;
-    }
+    const active = this.#active;
+    this.#identifying ??= newProducer(
+      this.#cluster,
+      () => active.size > 0 && this.#ended === undefined,
+      (error) => {
+        if (!error.retryable) this.#failAll(error);
+        for (const queue of active) queue.cause = error;
+      },
+    ).then((producer) => {
+      this.#identifying = undefined;
+      this.#producer = producer;
+      if (producer !== undefined) this.#schedule();
+    });
   }
 
   /** Fails what is past its deadline, and what is for a topic that is not there. */

@@ -51,6 +51,8 @@ export class LogReader {
   readonly #tracks = new Set<Track>();
   readonly #busy = new Set<Track>();
   readonly #lanes = new Map<number, Lane[]>();
+  /** Called when all that came with one answer has been taken. */
+  onRead: () => void = () => {};
   #missing = new Map<Track, number>();
   #scheduled = false;
   #refreshing = false;
@@ -135,6 +137,7 @@ export class LogReader {
         const at = places.get(`${answer.topic}/${answer.partition}`);
         if (at !== undefined && !this.#closed) await this.#answer(tracks[at]!, asked[at]!.offset, answer);
       }
+      this.onRead();
     } catch (error) {
       if (this.#closed) return;
       lane.link?.close();

@@ -1,4 +1,5 @@
 import {
+  type Arrival,
   type BusRecord,
   type Channel,
   type Extensions,
@@ -9,6 +10,7 @@ import {
   toHeaders,
 } from '@ambus/core';
 import { type InRecord, type OutRecord, readHeaders, writeHeaders } from '../driver/records.ts';
+import { plainRecord } from './plain.ts';
 
 /** CloudEvents' Kafka protocol binding. */
 export const STYLE: HeaderStyle = Object.freeze({ prefix: 'ce_', contentType: 'content-type' });
@@ -73,6 +75,16 @@ export class KafkaRecord implements BusRecord {
 
   #decode(): BusRecord {
     const { raw } = this;
+    const arrival: Arrival = {
+      topic: this.#topic,
+      channel: this.channel,
+      id: placeText(this.#place, this.#partition, this.#offset),
+      time: raw.timestamp,
+      key: raw.key === null ? undefined : raw.key.toString('utf8'),
+    };
+    const body = raw.value ?? EMPTY;
+    const plain = this.channel === 'reply' ? undefined : plainRecord(raw.headers, body, arrival);
+    if (plain !== undefined) return plain;
     const headers: Record<string, string> = {};
     for (const [name, value] of readHeaders(raw.headers)) {
       if (name.startsWith(OWN)) continue;
@@ -84,19 +96,7 @@ export class KafkaRecord implements BusRecord {
         configurable: true,
       });
     }
-    const record = fromHeaders(
-      headers,
-      raw.value ?? EMPTY,
-      {
-        topic: this.#topic,
-        channel: this.channel,
-        id: placeText(this.#place, this.#partition, this.#offset),
-        time: raw.timestamp,
-        key: raw.key === null ? undefined : raw.key.toString('utf8'),
-      },
-      STYLE,
-    );
-    return record;
+    return fromHeaders(headers, body, arrival, STYLE);
   }
 
   /** Where it was published. */

@@ -20,15 +20,8 @@ function through(proxy: FaultProxy): SocketFactory {
 /** A suite makes thousands of topics, and a disk needs many times as long for one as memory does. */
 const MEMORY = '/dev/shm';
 if (existsSync(MEMORY)) process.env.TMPDIR = MEMORY;
-const PROPERTIES = {
-  'log.index.size.max.bytes': '65536',
-  'controller.quorum.append.linger.ms': '0',
-  // A second is too short for a server that shares two cores with a suite.
-  'broker.session.timeout.ms': '3000',
-};
-
 export function startKafka(options: ServerOptions['kafka'] = {}): Promise<Server> {
-  return startServer('kafka', { via: 'native', quiet: true, properties: PROPERTIES, ...options });
+  return startServer('kafka', { via: 'native', quiet: true, ...options });
 }
 
 /** Few partitions, for the same reason. */

@@ -25,7 +25,7 @@ export async function planKafka(options: KafkaServerOptions, host: string): Prom
     const [client = 0, internal = 0, controller = 0] = numbers.slice(index * 3);
     return { client, internal, controller };
   });
-  const id = randomBytes(16).toString('base64url');
+  const id = clusterId();
   const scram = auth?.startsWith('scram')
     ? ['--add-scram', `${auth.toUpperCase()}=[name=${credentials.user},password=${credentials.password}]`]
     : [];
@@ -81,4 +81,10 @@ export async function wipeKafka(host: string, port: number): Promise<void> {
     await deleteKafkaTopics(host, port, topics);
     if (topics.length > 0) throw new ConnectionError('topics are left');
   }, PATIENCE);
+}
+
+/** A UUID in base64url. Its first letter must not be "-", which the tool that formats takes for an option. */
+function clusterId(): string {
+  const bytes = randomBytes(16);
+  return Buffer.from([bytes[0]! & 0x7f, ...bytes.subarray(1)]).toString('base64url');
 }

@@ -42,8 +42,11 @@ export function kafkaProperties(
     'group.min.session.timeout.ms': '1000',
     'group.consumer.heartbeat.interval.ms': '200',
     'group.consumer.min.heartbeat.interval.ms': '200',
-    // A broker killed and started again waits until its former self is given up.
-    'broker.session.timeout.ms': '1000',
+    // Topics come and go as well: their files are smaller, and the controller does not collect changes.
+    'log.index.size.max.bytes': '65536',
+    'controller.quorum.append.linger.ms': '0',
+    // A broker killed and started again waits until its former self is given up; a busy computer stalls it for a second.
+    'broker.session.timeout.ms': '3000',
     'broker.heartbeat.interval.ms': '200',
     ...tls(options),
     ...sasl(options, credentials),
