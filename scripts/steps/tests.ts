@@ -13,10 +13,21 @@ interface Report {
 }
 
 /** Where the suite runs. */
-export const CONFORMANCE: readonly string[] = [
+const CONFORMANCE: readonly string[] = [
   'packages/conformance/test/memory.test.ts',
   'packages/*/test/conformance*.test.ts',
 ];
+
+/** Brokers that do not show all of the suite yet: it runs on them when they are asked for by name. */
+const UNFINISHED: readonly string[] = ['kafka'];
+
+/** The files in which the suite runs on these brokers; without any, on all that are finished. */
+export function suites(brokers: string[]): string[] {
+  const leftOut = UNFINISHED.filter((name) => !brokers.includes(name));
+  return globSync([...CONFORMANCE], { cwd: root }).filter(
+    (file) => !leftOut.some((name) => file.split(/[\\/]/).includes(name)),
+  );
+}
 
 /** Every test but the suite. */
 export function unit(brokers: string[]): Promise<Tally> {
@@ -28,7 +39,7 @@ export function unit(brokers: string[]): Promise<Tally> {
 
 /** The suite on one broker after the other: its cases wait for servers, and nothing is to compete with their timing. */
 export function conformance(brokers: string[]): Promise<Tally> {
-  return vitest(brokers, ['--no-file-parallelism', ...globSync([...CONFORMANCE], { cwd: root })]);
+  return vitest(brokers, ['--no-file-parallelism', ...suites(brokers)]);
 }
 
 /** Vitest's output is shown while it runs, for it takes longest. */
