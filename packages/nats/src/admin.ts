@@ -15,13 +15,14 @@ import {
   allConsumers,
   type ConsumerInfo,
   classConsumer,
-  deleteConsumer,
   ensureClass,
   ensureGroup,
+  filtersOf,
   groupOf,
   infoOf,
   usedClasses,
 } from './server/consumers.ts';
+import { deleteConsumer } from './server/delete-consumer.ts';
 import type { Space } from './server/space.ts';
 import { WireRecord } from './wire/record.ts';
 
@@ -60,12 +61,11 @@ export class NatsAdmin implements Admin {
 
   async deleteTopic(topic: string): Promise<boolean> {
     const space = await this.#space();
-    const [records, marks] = await Promise.all([
-      this.purge(topic),
-      space.purge(space.names.topicMark(topic)),
-    ]);
+    const mark = space.names.topicMark(topic);
+    const wasThere = (await space.api.last(space.stream, mark)) !== undefined;
+    const [records] = await Promise.all([this.purge(topic), space.purge(mark)]);
     space.forgetTopic(topic);
-    return records + marks > 0;
+    return wasThere || records > 0;
   }
 
   async listGroups(): Promise<readonly GroupInfo[]> {
@@ -91,8 +91,9 @@ export class NatsAdmin implements Admin {
   async deleteGroup(pattern: string, group: string): Promise<boolean> {
     const space = await this.#space();
     const base = consumerName(pattern, group);
+    const wasThere = (await infoOf(space, base)) !== undefined;
     // The plain one first: members look for it to know whether they were deleted.
-    const wasThere = await deleteConsumer(space, base);
+    await deleteConsumer(space, base);
     tellDeleted(space, base);
     const consumers = RARE_CLASSES.map((recordClass) => classConsumer(base, recordClass));
     await Promise.all(
@@ -139,8 +140,7 @@ export class NatsAdmin implements Admin {
     const records: StoredRecord[] = [];
     while (records.length < limit && heads.size > 0) {
       const [recordClass, found] = [...heads].reduce((a, b) => (b[1].seq < a[1].seq ? b : a));
-      const id = `${space.stream}-${found.seq}`;
-      const record = new WireRecord(topic, 'durable', found.head, found.body, id, found.time);
+      const record = new WireRecord(topic, 'durable', found, space.stream, found.seq, found.time);
       records.push({ record, position: String(found.seq) });
       seq = found.seq + 1;
       const next = await nextOf(recordClass, seq);
@@ -200,11 +200,23 @@ async function describe(
     consumers.reduce((total, info) => total + count(info), 0);
   const unsettled = sum((info) => info.num_ack_pending);
   const lent = unsettled === 0 ? 0 : await lentOf(space, base, members.size);
+  const depth = unsettled + sum((info) => info.num_pending);
+  const isBehind = depth === 0 && space.link.driver.isClustered && (await areBehind(space, consumers));
   return {
     group,
     pattern,
-    depth: unsettled + sum((info) => info.num_pending),
+    depth: isBehind ? 1 : depth,
     inFlight: Math.min(lent, unsettled),
     members: members.size,
   };
+}
+
+/** Whether there is something before one of them: a consumer's own server may not have heard of it yet. */
+async function areBehind(space: Space, consumers: readonly ConsumerInfo[]): Promise<boolean> {
+  const found = await Promise.all(
+    consumers.flatMap(({ config, delivered }) =>
+      filtersOf(config).map((subject) => space.api.next(space.stream, delivered.stream_seq + 1, subject)),
+    ),
+  );
+  return found.some((record) => record !== undefined);
 }

@@ -43,6 +43,8 @@ export function rankOf(recordClass: RecordClass): number {
 export class Names {
   readonly prefix: string;
   readonly #dataLength: number;
+  #lastSubject = '';
+  #lastTopic = '';
 
   constructor(prefix: string) {
     this.prefix = prefix;
@@ -60,7 +62,11 @@ export class Names {
 
   /** The topic of a stored record's subject. */
   topicOf(subject: string): string {
-    return subject.slice(subject.indexOf('.', this.#dataLength) + 1);
+    if (subject !== this.#lastSubject) {
+      this.#lastTopic = subject.slice(subject.indexOf('.', this.#dataLength) + 1);
+      this.#lastSubject = subject;
+    }
+    return this.#lastTopic;
   }
 
   /** One delayed record: the server allows a subject one schedule. */
@@ -93,7 +99,11 @@ export class Names {
 
   /** The topic of an ephemeral record's or a request's subject. */
   topicOfFlight(subject: string): string {
-    return subject.slice(this.prefix.length + 3);
+    if (subject !== this.#lastSubject) {
+      this.#lastTopic = subject.slice(this.prefix.length + 3);
+      this.#lastSubject = subject;
+    }
+    return this.#lastTopic;
   }
 
   /** Where buses tell each other which topics were deleted. */

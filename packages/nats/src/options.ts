@@ -38,9 +38,12 @@ export type Changing<T> = T | (() => T);
 
 /** Options of `nats()`. A value that is not allowed is refused with a `ConfigError` that names it. */
 export interface NatsOptions {
-  /** One server: `nats://[user[:password]@]host[:port]`, `tls://…`. Default `AMB_NATS_URL`, else `nats://127.0.0.1:4222`. */
+  /**
+   * One server, `nats://[user[:password]@]host[:port]` or `tls://…`, or several of one cluster with commas between them.
+   * Default `AMB_NATS_URL`, else `nats://127.0.0.1:4222`.
+   */
   readonly url?: string | undefined;
-  /** Several servers of one cluster, instead of `url`. */
+  /** As `url`, or each server by itself. Not together with `url`. */
   readonly servers?: string | readonly string[] | undefined;
   /** Shown in the server's list of connections. Default: the bus's source. */
   readonly name?: string | undefined;
@@ -85,9 +88,9 @@ const DEFAULT_URL = 'nats://127.0.0.1:4222';
 const MIB = 1024 * 1024;
 
 const address: check.Check = (value) =>
-  typeof value === 'string' && parse(value) !== undefined
+  typeof value === 'string' && split(value).every((one) => parse(one) !== undefined)
     ? undefined
-    : 'nats://[user:password@]host[:port], or with tls:// in front';
+    : 'nats://[user:password@]host[:port], or with tls:// in front, or several of these with commas between them';
 const changing = (inner: check.Check): check.Check => check.either(inner, check.callable);
 const secret: check.Check = (value) =>
   changing(check.text(64 * 1024))(value) === undefined ? undefined : 'a text, or a function that returns one';
@@ -160,7 +163,7 @@ export function settings(options: NatsOptions): Settings {
   const { servers = options.url ?? environmentUrl() ?? DEFAULT_URL } = options;
   return {
     ...options,
-    addresses: typeof servers === 'string' ? [servers] : servers,
+    addresses: [servers].flat().flatMap(split),
     stream: options.stream ?? {},
     inboxPrefix: options.inboxPrefix ?? '_INBOX',
     maxPayload: options.maxPayload ?? MIB,
@@ -180,19 +183,23 @@ function environmentUrl(): string | undefined {
   );
 }
 
+/** At commas before an address: a password may hold others. */
+const split = (addresses: string): string[] => addresses.split(/\s*,\s*(?=\w+:\/\/)/);
+
 /** The parts of an address; undefined when it is none. */
 export function parse(address: string): URL | undefined {
   try {
     const url = new URL(address);
-    return ['nats:', 'tls:'].includes(url.protocol) && url.hostname !== '' ? url : undefined;
+    return ['nats:', 'tls:'].includes(url.protocol) && /^[^,\s]+$/.test(url.hostname) ? url : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** An address for errors and logs. */
-export function withoutSecrets(address: string): string {
-  return address.replace(/\/\/.*@/, '//***@');
+/** Addresses for errors and logs. */
+export function withoutSecrets(addresses: string): string {
+  const masked = split(addresses).map((address) => address.replace(/\/\/.*@/, '//***@'));
+  return masked.join(',');
 }
 
 /** The options as an error may show them. */

@@ -3,6 +3,7 @@ import { type Server, startServer } from '@ambus/testing';
 import { connect, type NatsConnection } from 'nats';
 import { describe, expect, it } from 'vitest';
 import { type NatsOptions, nats } from '../src/index.ts';
+import { RESTRICTED } from './support/setup.ts';
 
 const address = ({ port }: Server): string => `nats://127.0.0.1:${port}`;
 
@@ -67,6 +68,27 @@ describe('who one is', () => {
     await bus.publish('a', 2);
     expect((await bus.admin.listTopics())[0]?.depth).toBe(2);
   });
+});
+
+it('orders keys with an account that may create nothing', async () => {
+  await using server = await startServer('nats', { auth: 'user', users: [RESTRICTED], quiet: true });
+  const { user = '', password = '' } = server.credentials;
+  const [topic, group] = ['a.b', 'g'];
+  await using owner = await createBus({ broker: nats({ url: address(server), user, password }) });
+  await owner.admin.ensureGroup(topic, group, 'new');
+  // A lane of keys is a consumer of its own, which only who may create makes.
+  const made = await owner.subscribe(topic, () => {}, { group });
+  await owner.publish(topic, 'first', { key: 'k' });
+  await expect.poll(() => owner.stats().acked, { timeout: 5_000 }).toBe(1);
+  await made.unsubscribe();
+  await using bus = await createBus({
+    broker: nats({ url: address(server), user: RESTRICTED.user, password: RESTRICTED.password }),
+    provision: 'none',
+  });
+  const seen: unknown[] = [];
+  await bus.subscribe(topic, ({ data }) => void seen.push(data), { group });
+  for (let n = 1; n <= 20; n++) await bus.publish(topic, n, { key: 'k' });
+  await expect.poll(() => seen, { timeout: 10_000 }).toEqual(Array.from({ length: 20 }, (_, n) => n + 1));
 });
 
 it('uses a connection that exists already, and leaves it open', async () => {

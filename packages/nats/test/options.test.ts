@@ -1,6 +1,7 @@
 import { ConfigError } from '@ambus/core';
 import { describe, expect, it } from 'vitest';
 import { type NatsOptions, nats } from '../src/index.ts';
+import { settings } from '../src/options.ts';
 
 /** The error that `nats()` refuses these options with. */
 function refusal(options: unknown): string {
@@ -16,6 +17,8 @@ function refusal(options: unknown): string {
 describe('an option that is not allowed is refused by name', () => {
   it.each([
     [{ url: 'redis://localhost' }, 'url'],
+    [{ url: 'nats://a,redis://b' }, 'url'],
+    [{ url: 'nats://a,' }, 'url'],
     [{ servers: [] }, 'servers'],
     [{ servers: ['nats://a', 'nope'] }, 'servers'],
     [{ lease: 499 }, 'lease'],
@@ -36,10 +39,16 @@ describe('an option that is not allowed is refused by name', () => {
   });
 });
 
+it('takes several addresses with commas between them', () => {
+  const { addresses } = settings({ url: 'nats://u:a,b@one:4222, nats://two,tls://three' });
+  expect(addresses).toEqual(['nats://u:a,b@one:4222', 'nats://two', 'tls://three']);
+});
+
 it('shows no secret in an error', () => {
   const secrets = ['hunter2', 'SUAM'];
   for (const options of [
     { url: 'http://me:hunter2@host' },
+    { url: 'nats://me:hunter2@host,http://me:hunter2@host' },
     { servers: ['nats://ok', 'http://me:hunter2@host'] },
     { url: 'nats://a', servers: 'nats://me:hunter2@b' },
     { token: 'hunter2', nkey: 'SUAM' },

@@ -128,7 +128,7 @@ export const mutations: readonly Mutation[] = [
   {
     guarantee: '15: what cannot be decoded goes to the dead letters',
     file: 'subscribe/runner.ts',
-    find: "else settlerOf(message).hopeless(message, 'undecodable', error);\n    this.#slotFreed();",
+    find: 'else settlerOf(message).undecodable(message, error);\n    this.#slotFreed();',
     replace: 'else settlerOf(message).done(message);\n    this.#slotFreed();',
     cases: 'basics/',
   },

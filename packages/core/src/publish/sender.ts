@@ -67,14 +67,21 @@ export class Sender {
     }
   }
 
-  async request(
+  request(
     name: string,
     data: unknown,
     options: PublishOptions,
-    internal: { readonly replyTo: string; readonly expiresAt: number },
+    { replyTo, expiresAt }: { readonly replyTo: string; readonly expiresAt: number },
   ): Promise<Receipt> {
-    const topic = this.#core.decoding.topics.get(name);
-    return this.#throughMiddleware('request', topic, data, options, { ...internal, channel: 'request' });
+    try {
+      const topic = this.#core.decoding.topics.get(name);
+      const internal: Internal = { replyTo, expiresAt, channel: 'request' };
+      return this.#middleware.length > 0
+        ? this.#throughMiddleware('request', topic, data, options, internal)
+        : this.#send(topic, data, options, internal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** An answer that nobody waits for any more is not sent. */
@@ -94,7 +101,9 @@ export class Sender {
       tracestate: request.tracestate,
       ...options,
     };
-    await this.#throughMiddleware('reply', topic, data, given, { channel: 'reply', address, extensions });
+    const internal: Internal = { channel: 'reply', address, extensions };
+    if (this.#middleware.length > 0) await this.#throughMiddleware('reply', topic, data, given, internal);
+    else await this.#send(topic, data, given, internal);
     this.#core.stats.replies++;
   }
 

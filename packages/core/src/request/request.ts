@@ -34,15 +34,19 @@ interface Prepared extends Waiting {
   readonly options: PublishOptions;
 }
 
-async function prepare(asking: Asking, topic: string, options: RequestOptions): Promise<Prepared> {
+/** At once where the inbox is open: this runs for every request. */
+function prepare(asking: Asking, topic: string, options: RequestOptions): Prepared | Promise<Prepared> {
   const { timeout = asking.defaultTimeout, signal, ...rest } = options;
   if (signal?.aborted) {
     throw new AbortError(`the request on "${topic}" was aborted`, { topic, cause: signal.reason });
   }
   const deadline = asking.core.clock.now() + timeout;
-  const replyTo = await asking.requester.address(topic, timeout, signal);
-  const id = options.id ?? uuidv7(asking.core.clock.now());
-  return { topic, id, timeout, deadline, signal, replyTo, options: { ...rest, id } };
+  const prepared = (replyTo: string): Prepared => {
+    const id = options.id ?? uuidv7(asking.core.clock.now());
+    return { topic, id, timeout, deadline, signal, replyTo, options: { ...rest, id } };
+  };
+  const address = asking.requester.address(topic, timeout, signal);
+  return typeof address === 'string' ? prepared(address) : address.then(prepared);
 }
 
 /** Sends a request and passes on what comes back, until the returned function is called. */
@@ -66,7 +70,8 @@ export async function request(
   data: unknown,
   options: RequestOptions,
 ): Promise<Reply> {
-  const prepared = await prepare(asking, topic, options);
+  const preparing = prepare(asking, topic, options);
+  const prepared = preparing instanceof Promise ? await preparing : preparing;
   return new Promise((resolve, reject) => {
     const stop = ask(asking, prepared, data, {
       reply: (reply) => {

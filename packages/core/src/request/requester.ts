@@ -44,12 +44,26 @@ export interface Waiting {
   readonly signal: AbortSignal | undefined;
 }
 
-interface Pending extends Expectation {
+interface Pending {
   readonly topic: string;
+  readonly expectation: Expectation;
   readonly timer: Timer;
   readonly stopListening: (() => void) | undefined;
-  /** Responders that have answered: one whose request was delivered twice answers twice. */
-  readonly answered: Set<string>;
+  /** Responders that have answered, the first by itself: one whose request was delivered twice answers twice. */
+  first: string | undefined;
+  others: Set<string> | undefined;
+}
+
+/** Whether this responder has answered before. It has from now on. */
+function hasAnswered(pending: Pending, responder: string): boolean {
+  if (pending.first === undefined) {
+    pending.first = responder;
+    return false;
+  }
+  if (pending.first === responder || pending.others?.has(responder)) return true;
+  pending.others ??= new Set();
+  pending.others.add(responder);
+  return false;
 }
 
 /** A reply is settled by having arrived. */
@@ -78,7 +92,7 @@ export class Requester {
   }
 
   /** The address that requests carry. Opened with the first one, which waits for it no longer than its own deadline. */
-  async address(topic: string, timeout: number, signal: AbortSignal | undefined): Promise<string> {
+  address(topic: string, timeout: number, signal: AbortSignal | undefined): string | Promise<string> {
     return this.#inbox?.address ?? this.#opened(topic, timeout, signal);
   }
 
@@ -122,19 +136,24 @@ export class Requester {
 
   /** Waits for answers until the request's deadline, or until `forget` is called. */
   expect({ id, topic, timeout, deadline, signal }: Waiting, expectation: Expectation): void {
-    const expired = (): void => this.#end(id, this.#expired(topic, timeout));
-    const aborted = (): void => this.#end(id, this.#aborted(topic, signal));
     if (this.#pending.has(id)) {
       throw new ValidationError(`a request with the id "${id}" is waiting for its answer already`, { topic });
     }
-    signal?.addEventListener('abort', aborted, { once: true });
+    const expired = (): void => this.#end(id, this.#expired(topic, timeout));
     this.#pending.set(id, {
-      ...expectation,
       topic,
+      expectation,
       timer: this.#core.clock.setTimeout(expired, deadline - this.#core.clock.now()),
-      stopListening: signal && (() => signal.removeEventListener('abort', aborted)),
-      answered: new Set(),
+      stopListening: signal && this.#listen(id, topic, signal),
+      first: undefined,
+      others: undefined,
     });
+  }
+
+  #listen(id: string, topic: string, signal: AbortSignal): () => void {
+    const aborted = (): void => this.#end(id, this.#aborted(topic, signal));
+    signal.addEventListener('abort', aborted, { once: true });
+    return () => signal.removeEventListener('abort', aborted);
   }
 
   /** The request is done; what still comes for it is late. */
@@ -149,7 +168,7 @@ export class Requester {
   #end(id: string, error: BusError): void {
     const pending = this.#pending.get(id);
     this.forget(id);
-    pending?.failed(error, undefined);
+    pending?.expectation.failed(error, undefined);
   }
 
   #received(records: readonly BusRecord[]): void {
@@ -162,33 +181,31 @@ export class Requester {
         continue;
       }
       const responder = record.extensions?.responder ?? record.id;
-      if (pending.answered.has(responder)) continue;
-      pending.answered.add(responder);
-      this.#deliver(record, pending, responder);
+      if (!hasAnswered(pending, responder)) this.#deliver(record, pending, responder);
     }
   }
 
-  #deliver(record: BusRecord, pending: Pending, responder: string): void {
+  #deliver(record: BusRecord, { expectation, topic }: Pending, responder: string): void {
     const { error } = record.extensions ?? {};
     if (error !== undefined) {
-      pending.failed(readError(error, { topic: pending.topic, broker: this.#core.broker.name }), responder);
+      expectation.failed(readError(error, { topic, broker: this.#core.broker.name }), responder);
       return;
     }
     const message = new IncomingMessage({ record, attempt: 1, native: undefined }, NO_OWNER);
     const reply = (): void | Promise<void> => {
       const answer = toReply(message, responder);
       const layers = this.#middleware().filter((layer) => layer.reply !== undefined);
-      if (layers.length === 0) return pending.reply(answer);
-      return throughMiddleware(layers, answer).then(pending.reply, failedInMiddleware);
+      if (layers.length === 0) return expectation.reply(answer);
+      return throughMiddleware(layers, answer).then((reply) => expectation.reply(reply), failedInMiddleware);
     };
     const failedInMiddleware = (cause: unknown): void =>
-      pending.failed(asBusError(cause, { topic: pending.topic }), responder);
+      expectation.failed(asBusError(cause, { topic }), responder);
     const undecodable = (cause: unknown): void =>
-      pending.failed(
+      expectation.failed(
         new RemoteError(
           `the answer cannot be read: ${(cause as Error).message}`,
           { name: 'SerializationError' },
-          { topic: pending.topic, cause, retryable: false },
+          { topic, cause, retryable: false },
         ),
         responder,
       );

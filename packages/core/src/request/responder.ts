@@ -58,7 +58,9 @@ export function responderPlan(
       send: (data, given = {}) => once(data, given, { responder }),
       error: (error) => once(undefined, {}, { responder, error: writeError(error) }),
     };
-    const result = await composeConsume(middleware, (message) => handler(message, reply))(request);
+    const result = await (middleware.length === 0
+      ? handler(request, reply)
+      : composeConsume(middleware, (message) => handler(message, reply))(request));
     // A handler that takes `reply` may answer after it has returned.
     if (!answered && (result !== undefined || handler.length < 2)) await reply.send(result);
   };

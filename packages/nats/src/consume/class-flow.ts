@@ -61,7 +61,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     this.recordClass = recordClass;
     this.rank = rankOf(recordClass);
     this.consumer = classConsumer(base, recordClass);
-    this.flow = new Flow(owner.space, this.consumer, this);
+    this.flow = new Flow(owner.space, this.consumer, this, true);
     this.lane = isLane(recordClass) ? new Lane(owner.space, this.consumer, this) : undefined;
     this.#backlog = backlog;
   }
@@ -173,9 +173,9 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   #add(message: Incoming, place: ReturnType<typeof placeOf>, attempt: number, now: number): void {
     const { names, stream } = this.#owner.space;
     const topic = names.topicOf(message.subject);
-    const id = `${stream}-${place.seq}`;
-    const record = new WireRecord(topic, 'durable', message.head, message.body, id, place.time);
-    const loan = new Loan(record, message, this, { ...place, rank: this.rank }, attempt, now);
+    const { seq, delivered, time } = place;
+    const record = new WireRecord(topic, 'durable', message, stream, seq, time);
+    const loan = new Loan(record, message, this, this.rank, seq, delivered, attempt, now);
     this.#backlog = place.pending;
     this.#stirred = now;
     this.loans.add(loan);

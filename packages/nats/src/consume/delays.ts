@@ -42,7 +42,7 @@ export class Delays implements FlowOwner, LinkListener {
     this.#flow?.abandon();
     try {
       const { name } = await createDelays(this.#space);
-      this.#flow = new Flow(this.#space, name, this);
+      this.#flow = new Flow(this.#space, name, this, false);
       this.#flow.open();
       this.#flow.want(AT_ONCE);
     } catch (error) {
@@ -61,7 +61,7 @@ export class Delays implements FlowOwner, LinkListener {
     const { names, link, api } = this.#space;
     const { seq, time } = placeOf(message.reply);
     const topic = names.topicOfSchedule(message.subject);
-    const record = new WireRecord(topic, 'durable', message.head, message.body, String(seq), time);
+    const record = new WireRecord(topic, 'durable', message, this.#space.stream, seq, time);
     const settlement = { reply: message.reply, origin: DELAYS };
     const left = (record.deliverAt ?? 0) - Date.now();
     if (left > 0) {

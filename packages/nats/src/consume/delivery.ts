@@ -33,16 +33,18 @@ export class Loan<Origin = unknown> implements Delivery {
     record: BusRecord,
     message: Incoming,
     origin: Origin,
-    place: { readonly seq: number; readonly delivered: number; readonly rank: number },
+    rank: number,
+    seq: number,
+    delivered: number,
     attempt: number,
     now: number,
   ) {
     this.record = record;
     this.attempt = attempt;
     this.origin = origin;
-    this.rank = place.rank;
-    this.seq = place.seq;
-    this.delivered = place.delivered;
+    this.rank = rank;
+    this.seq = seq;
+    this.delivered = delivered;
     this.reply = message.reply;
     this.native = message.native;
     this.renewed = now;

@@ -1,11 +1,16 @@
 import type { DriverSubscription, Incoming } from '../link/driver.ts';
-import type { Space } from '../server/space.ts';
+import { infoOf } from '../server/consumers.ts';
+import { NANOSECONDS, type Space } from '../server/space.ts';
 import { serverHeader, statusOf } from '../wire/headers.ts';
 
 /** Nanoseconds that a request waits at the server before it is made anew. */
 const EXPIRES = 30e9;
 /** Nanoseconds between two signs of life of a request that waits. */
 const HEARTBEAT = 5e9;
+/** Nanoseconds that a request waits at a server of a cluster. */
+const SOON = 5e8;
+/** Milliseconds that the end of one may be late. */
+const LATE = 500;
 /** Milliseconds without one after which the request is taken for lost. */
 const SILENCE = 12_000;
 /** Milliseconds before a consumer that is moving to another server is asked again. */
@@ -28,13 +33,26 @@ export class Flow {
   /** Records that were asked for and have not come. */
   outstanding = 0;
   #heard = 0;
+  #arrived = 0;
   #batch: Incoming[] = [];
   #round = 0;
+  #ending: PromiseWithResolvers<void> | undefined;
+  readonly #isLeased: boolean;
 
-  constructor(space: Space, consumer: string, owner: FlowOwner) {
+  /** @param isLeased - whether what is sent to nobody is missed until its lease has run out */
+  constructor(space: Space, consumer: string, owner: FlowOwner, isLeased: boolean) {
     this.#space = space;
     this.#consumer = consumer;
     this.#owner = owner;
+    this.#isLeased = isLeased;
+  }
+
+  /**
+   * In a cluster the server that leads the consumer hears a moment late that nobody listens any more, and what it sent
+   * meanwhile has gone to nobody. So there a flow ends with its requests, and those are short.
+   */
+  get #endsWithRequests(): boolean {
+    return this.#isLeased && this.#space.link.driver.isClustered;
   }
 
   get isOpen(): boolean {
@@ -54,15 +72,17 @@ export class Flow {
   want(count: number): void {
     const { link, stream } = this.#space;
     // Half of the window at a time: a request for each record would cost as much as the record.
-    if (this.#subscription === undefined || this.outstanding * 2 > count || count <= 0 || !link.canSend)
-      return;
+    if (this.#subscription === undefined || this.#ending !== undefined) return;
+    if (this.outstanding * 2 > count || count <= 0 || !link.canSend) return;
     const batch = count - this.outstanding;
     if (this.outstanding === 0) this.#heard = Date.now();
     this.outstanding += batch;
     const root = link.settings.domain === undefined ? '$JS.API' : `$JS.${link.settings.domain}.API`;
     link.send(
       `${root}.CONSUMER.MSG.NEXT.${stream}.${this.#consumer}`,
-      `{"batch":${batch},"expires":${EXPIRES},"idle_heartbeat":${HEARTBEAT}}`,
+      this.#endsWithRequests
+        ? `{"batch":${batch},"expires":${SOON}}`
+        : `{"batch":${batch},"expires":${EXPIRES},"idle_heartbeat":${HEARTBEAT}}`,
       this.#inbox,
     );
   }
@@ -79,24 +99,48 @@ export class Flow {
     this.#subscription?.unsubscribe();
     this.#subscription = undefined;
     this.outstanding = 0;
+    this.#ending?.resolve();
+    this.#ending = undefined;
   }
 
   /** Ends; all that the server had sent has been handed over when it resolves. */
   async end(): Promise<void> {
+    if (this.#subscription === undefined) return;
+    if (this.#endsWithRequests) await this.#expired();
     const subscription = this.#subscription;
     if (subscription === undefined) return;
     this.#subscription = undefined;
+    this.#ending = undefined;
     this.outstanding = 0;
     if (this.#space.link.canSend) await subscription.drain().catch(() => {});
     else subscription.unsubscribe();
     this.#handOver();
   }
 
+  /** Resolves when nothing that was asked for can come any more. */
+  async #expired(): Promise<void> {
+    const round = this.#round;
+    this.#ending ??= Promise.withResolvers();
+    if (await this.#isQuiet()) return;
+    if (round !== this.#round || this.outstanding === 0 || !this.#space.link.canSend) return;
+    const timer = setTimeout(() => this.#ending?.resolve(), SOON / NANOSECONDS + LATE);
+    await this.#ending?.promise;
+    clearTimeout(timer);
+  }
+
+  /** Whether nothing has come lately, and nothing is about to. */
+  async #isQuiet(): Promise<boolean> {
+    if (Date.now() - this.#arrived < SOON / NANOSECONDS) return false;
+    const info = await infoOf(this.#space, this.#consumer).catch(() => undefined);
+    return info !== undefined && info.num_pending === 0;
+  }
+
   #take(message: Incoming, round: number): void {
     if (round !== this.#round) return;
     this.#heard = Date.now();
     if (message.reply !== '') {
-      if (this.outstanding > 0) this.outstanding--;
+      this.#arrived = this.#heard;
+      if (this.outstanding > 0 && --this.outstanding === 0) this.#ending?.resolve();
       if (this.#batch.push(message) === 1) queueMicrotask(this.#handOver);
       return;
     }
@@ -106,6 +150,11 @@ export class Flow {
   }
 
   #refused(code: number, text: string, head: Uint8Array): void {
+    this.#forget(code, text, head);
+    if (this.outstanding === 0) this.#ending?.resolve();
+  }
+
+  #forget(code: number, text: string, head: Uint8Array): void {
     const left = Number(serverHeader(head, 'Nats-Pending-Messages') ?? Number.NaN);
     if (code === 503 || /deleted/i.test(text)) {
       this.outstanding = 0;

@@ -89,10 +89,9 @@ export class InFlight implements BrokerSubscription {
         return;
       }
       const topic = this.#names.topicOfFlight(message.subject);
-      const id = `${this.#link.inbox}-${++this.#count}`;
-      const record = new WireRecord(topic, channel, message.head, message.body, id, now);
-      const place = { seq: this.#count, delivered: 1, rank: record.priority };
-      this.#turns.add(new Loan(record, message, this, place, 1, now));
+      const seq = ++this.#count;
+      const record = new WireRecord(topic, channel, message, this.#link.inbox, seq, now);
+      this.#turns.add(new Loan(record, message, this, record.priority, seq, 1, 1, now));
     }
   }
 

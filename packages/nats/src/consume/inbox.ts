@@ -12,11 +12,7 @@ export async function openInbox(link: Link, sink: InboxSink): Promise<Inbox> {
     const arrived = batch;
     batch = [];
     const now = Date.now();
-    sink(
-      arrived.map(
-        ({ head, body }) => new WireRecord(address, 'reply', head, body, `${address}-${++count}`, now),
-      ),
-    );
+    sink(arrived.map((message) => new WireRecord(address, 'reply', message, address, ++count, now)));
   };
   const subscription = link.subscribe(address, undefined, (message) => {
     if (batch.push(message) === 1) queueMicrotask(handOver);

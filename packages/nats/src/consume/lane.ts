@@ -137,6 +137,7 @@ export class Lane {
     const { value, failure } = await this.#space.api.store(this.#subject, JSON.stringify(lease), headers);
     if (failure === undefined) return value.seq;
     if (failure.err_code === CODES.wrongLastSequence) return undefined;
+    // Also while another write is under way, which may fail: the next try will know.
     throw this.#space.link.broken();
   }
 

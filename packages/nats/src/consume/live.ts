@@ -3,7 +3,8 @@ import { nuid } from 'nats';
 import type { Incoming } from '../link/driver.ts';
 import type { LinkListener } from '../link/link.ts';
 import { type RecordClass, rankOf } from '../names.ts';
-import { createLive, deleteConsumer, infoOf } from '../server/consumers.ts';
+import { createLive, infoOf } from '../server/consumers.ts';
+import { deleteConsumer } from '../server/delete-consumer.ts';
 import { missing, type Space } from '../server/space.ts';
 import { placeOf } from '../wire/place.ts';
 import { WireRecord } from '../wire/record.ts';
@@ -60,7 +61,7 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
     }
     this.#last = Math.max(info.config.opt_start_seq ?? 1, 1) - 1;
     this.#delivery = 0;
-    this.#flow = new Flow(this.#space, this.#name, this);
+    this.#flow = new Flow(this.#space, this.#name, this, false);
     if (this.#paused) return;
     this.#flow.open();
     this.#changed();
@@ -79,18 +80,11 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
       this.#delivery = place.delivery;
       this.#last = place.seq;
       const topic = names.topicOf(message.subject);
-      const record = new WireRecord(
-        topic,
-        'durable',
-        message.head,
-        message.body,
-        `${stream}-${place.seq}`,
-        place.time,
-      );
+      const record = new WireRecord(topic, 'durable', message, stream, place.seq, place.time);
       const start = names.prefix.length + 3;
       const recordClass = message.subject.slice(start, message.subject.indexOf('.', start)) as RecordClass;
       const rank = recordClass === 'n' ? 2 : rankOf(recordClass) || 0;
-      this.#turns.add(new Loan(record, message, this, { ...place, rank: Math.min(rank, 4) }, 1, now));
+      this.#turns.add(new Loan(record, message, this, Math.min(rank, 4), place.seq, 1, 1, now));
     }
     this.#changed();
   }

@@ -18,17 +18,42 @@ import {
 } from 'nats';
 import { type Changing, parse, type Settings, withoutSecrets } from '../options.ts';
 import { bufferOf } from '../wire/headers.ts';
+import type { WireMessage } from '../wire/record.ts';
 
 /** The only file that knows the driver, `nats` 2.x. What is reached for beyond its types is named here and nowhere else. */
 
-/** A message as it arrived. */
-export interface Incoming {
+/** A message as it arrived. Its parts are cut out when somebody asks. */
+export class Incoming implements WireMessage {
   readonly subject: string;
   readonly reply: string;
-  /** The header block. */
-  readonly head: Uint8Array | undefined;
-  readonly body: Uint8Array;
   readonly native: Msg;
+  readonly #data: Uint8Array;
+  /** Bytes of the header block; not above 0 without one. */
+  readonly #headLength: number;
+  #body: Uint8Array | undefined;
+
+  constructor(message: Msg) {
+    const { _msg, _rdata } = message as unknown as MessageInside;
+    this.subject = subjectOf(_msg.subject);
+    this.reply = _msg.reply === undefined ? '' : ascii(_msg.reply);
+    this.native = message;
+    this.#data = _rdata;
+    this.#headLength = _msg.hdr;
+  }
+
+  /** The header block. */
+  get head(): Uint8Array | undefined {
+    return this.#headLength > 0 ? this.#data.subarray(0, this.#headLength) : undefined;
+  }
+
+  get headText(): string | undefined {
+    return this.#headLength > 0 ? bufferOf(this.#data).toString('latin1', 0, this.#headLength) : undefined;
+  }
+
+  get body(): Uint8Array {
+    this.#body ??= this.#headLength > 0 ? this.#data.subarray(this.#headLength) : this.#data;
+    return this.#body;
+  }
 }
 
 export interface DriverSubscription {
@@ -103,6 +128,15 @@ export class Driver {
     return this.client.info?.version;
   }
 
+  get isClustered(): boolean {
+    return (this.client.info as { cluster?: string } | undefined)?.cluster !== undefined;
+  }
+
+  /** Whether this server, or another of its cluster, could have JetStream. */
+  get mayHaveJetStream(): boolean {
+    return this.isClustered || this.client.info?.jetstream === true;
+  }
+
   watch(events: DriverEvents): void {
     void (async () => {
       for await (const status of this.client.status()) {
@@ -125,7 +159,7 @@ export class Driver {
     take: (message: Incoming) => void,
   ): DriverSubscription {
     const callback = (error: NatsError | null, message: Msg): void => {
-      if (error === null) take(incoming(message));
+      if (error === null) take(new Incoming(message));
     };
     return this.client.subscribe(subject, queue === undefined ? { callback } : { queue, callback });
   }
@@ -160,16 +194,13 @@ function ascii(bytes: Uint8Array): string {
   return bufferOf(bytes).toString('latin1');
 }
 
-function incoming(message: Msg): Incoming {
-  const { _msg, _rdata } = message as unknown as MessageInside;
-  const headers = _msg.hdr;
-  return {
-    subject: ascii(_msg.subject),
-    reply: _msg.reply === undefined ? '' : ascii(_msg.reply),
-    head: headers > 0 ? _rdata.subarray(0, headers) : undefined,
-    body: headers > 0 ? _rdata.subarray(headers) : _rdata,
-    native: message,
-  };
+let lastSubject = '';
+
+/** Most messages have the subject of the one before: what is looked up by it is found quicker by the same string. */
+function subjectOf(bytes: Uint8Array): string {
+  const subject = ascii(bytes);
+  if (subject !== lastSubject) lastSubject = subject;
+  return lastSubject;
 }
 
 function connectionOptions(settings: Settings, name: string, timeout: number): ConnectionOptions {

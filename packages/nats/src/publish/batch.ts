@@ -12,7 +12,7 @@ import { nuid } from 'nats';
 import type { Incoming } from '../link/driver.ts';
 import { type Expecting, isUnheard } from '../link/link.ts';
 import { classOf, hash } from '../names.ts';
-import { type ApiFailure, apiError, text } from '../server/api.ts';
+import { type ApiFailure, apiError, CODES, isPassing, text } from '../server/api.ts';
 import type { Space } from '../server/space.ts';
 import { encodeHeaders } from '../wire/headers.ts';
 import { Frames } from './encode.ts';
@@ -20,13 +20,16 @@ import { Frames } from './encode.ts';
 /**
  * @param failures - final
  * @param again - indexes that may be sent again
- * @param missing - whether the stream was not found
+ * @param pause - why not at once
  */
 export type BatchEnd = (
   failures: readonly PublishFailure[],
   again: readonly number[],
-  missing: boolean,
+  pause: Pause | undefined,
 ) => void;
+
+/** The stream was not found; or it takes nothing, or not this, for a moment. */
+export type Pause = 'missing' | 'busy';
 
 /** JetStream's codes for a stream, or a server, that is full. */
 const FULL: ReadonlySet<number> = new Set([10023, 10047, 10077]);
@@ -56,7 +59,7 @@ export class Batch implements Expecting {
   readonly #open = new Set<number>();
   readonly #failures: PublishFailure[] = [];
   readonly #again: number[] = [];
-  #missing = false;
+  #pause: Pause | undefined;
   #address = '';
   /** Work that is under way beside the answers: the flush of what nobody answers, a look at a duplicate. */
   #pending = 0;
@@ -166,7 +169,7 @@ export class Batch implements Expecting {
     }
     if (!this.#open.delete(index)) return;
     if (isUnheard(message)) {
-      this.#missing = true;
+      this.#pause = 'missing';
       this.#again.push(index);
     } else if (message.body[ERROR_AT] === E || record.deduplicationKey !== undefined) {
       this.#read(index, JSON.parse(text(message)) as PubAck);
@@ -176,7 +179,10 @@ export class Batch implements Expecting {
 
   #read(index: number, { error, duplicate, seq }: PubAck): void {
     const record = this.#records[index]!;
-    if (error !== undefined) this.#fail(index, refusal(record, error));
+    if (error !== undefined && isBusy(error)) {
+      this.#pause ??= 'busy';
+      this.#again.push(index);
+    } else if (error !== undefined) this.#fail(index, refusal(record, error));
     else if (duplicate) void this.#duplicate(index, seq);
   }
 
@@ -235,10 +241,17 @@ export class Batch implements Expecting {
     this.#end(
       this.#failures,
       this.#again.toSorted((a, b) => a - b),
-      this.#missing,
+      this.#pause,
     );
   }
 }
+
+/**
+ * Whether it may be taken in a moment. A duplicate of what is being stored is one when that is; if it fails, this one is the
+ * first.
+ */
+const isBusy = (failure: ApiFailure): boolean =>
+  isPassing(failure) || failure.err_code === CODES.duplicateInProcess;
 
 function refusal({ topic, body }: BusRecord, failure: ApiFailure): BusError {
   const context = { topic, broker: 'nats' };

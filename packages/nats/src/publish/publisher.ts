@@ -8,10 +8,14 @@ import {
 } from '@ambus/core';
 import type { LinkListener } from '../link/link.ts';
 import type { Space } from '../server/space.ts';
-import { Batch } from './batch.ts';
+import { Batch, type Pause } from './batch.ts';
 
 /** Milliseconds before a stream that has no leader is asked again. */
 const PAUSE = 150;
+/** Milliseconds before what was in the way is taken for stored. */
+const BUSY = 20;
+
+const pause = (time: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, time).unref());
 
 /** A call of `publish`: what of it is not yet accepted. */
 interface Call {
@@ -19,8 +23,8 @@ interface Call {
   readonly deadline: number;
   /** Number of the call: what is sent again goes before what came later. */
   readonly order: number;
-  /** Whether the stream was not there when it was sent last. */
-  missing: boolean;
+  /** Why it is not sent again at once. */
+  pause: Pause | undefined;
   readonly failures: { readonly index: number; readonly error: BusError }[];
   /** Indexes that still have to be sent, in order. */
   left: readonly number[];
@@ -48,7 +52,7 @@ export class Publisher implements LinkListener {
         records,
         deadline,
         order: this.#calls++,
-        missing: false,
+        pause: undefined,
         failures: [],
         left: [...records.keys()],
         resolve,
@@ -88,12 +92,12 @@ export class Publisher implements LinkListener {
       const call = this.#waiting[0]!;
       try {
         await this.#space.link.ready(call.deadline);
-        if (call.missing) await this.#find(call);
+        if (call.pause !== undefined) await this.#wait(call);
         await this.#prepare(call);
       } catch (error) {
         const known = asBusError(error, { broker: 'nats' });
         if (known.retryable && Date.now() < call.deadline) {
-          await new Promise((resolve) => setTimeout(resolve, PAUSE).unref());
+          await pause(PAUSE);
         } else if (this.#waiting[0] === call) {
           this.#waiting.shift();
           this.#fail(call, known);
@@ -140,10 +144,10 @@ export class Publisher implements LinkListener {
   }
 
   #send(call: Call): void {
-    const batch = new Batch(this.#space, call.records, call.left, (failures, again, missing) => {
+    const batch = new Batch(this.#space, call.records, call.left, (failures, again, pause) => {
       call.failures.push(...failures);
       call.left = again;
-      call.missing = missing;
+      call.pause = pause;
       if (again.length === 0) {
         this.#finish(call);
         return;
@@ -155,13 +159,16 @@ export class Publisher implements LinkListener {
     batch.send();
   }
 
-  /** Makes the stream anew if it is gone; one that has no leader is only waited for. */
-  async #find(call: Call): Promise<void> {
+  /** Makes the stream anew if it is gone; one that has no leader, or is busy, is only waited for. */
+  async #wait(call: Call): Promise<void> {
     const { topic } = call.records[call.left[0]!]!;
-    await this.#space.ensure(topic);
-    const wasLost = await this.#space.verify(topic);
-    call.missing = false;
-    if (!wasLost) await new Promise((resolve) => setTimeout(resolve, PAUSE).unref());
+    let wasLost = false;
+    if (call.pause === 'missing') {
+      await this.#space.ensure(topic);
+      wasLost = await this.#space.verify(topic);
+    }
+    if (!wasLost) await pause(call.pause === 'busy' ? BUSY : PAUSE);
+    call.pause = undefined;
   }
 
   #finish(call: Call): void {

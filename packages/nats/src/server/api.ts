@@ -1,13 +1,12 @@
 import { type BusError, ConfigError, ConnectionError, TimeoutError } from '@ambus/core';
 import type { Incoming } from '../link/driver.ts';
 import { isUnheard, type Link } from '../link/link.ts';
-import { serverHeader, statusOf } from '../wire/headers.ts';
 
 /** Milliseconds that JetStream may take for an answer. A cluster that elects a leader takes seconds. */
 const PATIENCE = 10_000;
 
-/** Questions that change nothing. */
-const READS = /^(STREAM\.INFO|CONSUMER\.(INFO|LIST))\./;
+/** Questions that change nothing, or no more when they are asked twice. */
+const REPEATABLE = /^(STREAM\.(INFO|CREATE|UPDATE|MSG\.GET)|CONSUMER\.(INFO|LIST|CREATE))\./;
 /** Milliseconds that one try of them may take. */
 const ONE_TRY = 2_500;
 
@@ -20,10 +19,19 @@ export const CODES = {
   streamNameInUse: 10058,
   wrongLastSequence: 10071,
   messageNotFound: 10037,
+  /** Another message of the subject is being stored, and it is not known yet whether it will be. */
+  subjectInProcess: 10164,
+  /** Another message of the same name is. */
+  duplicateInProcess: 10158,
 } as const;
 
-/** No peers for placement yet, and no leader, of the cluster or of what is asked for. */
-const PASSING: ReadonlySet<number> = new Set([10004, 10005, 10008, 10009]);
+const NO_ANSWER = 0;
+
+/**
+ * Nobody answers yet, no peers for placement yet, no leader of the cluster or of what is asked for, and a server that has
+ * not caught up. Nothing was stored.
+ */
+const PASSING: ReadonlySet<number> = new Set([NO_ANSWER, 10004, 10005, 10008, 10009, 10118, 10163]);
 /** Milliseconds between two tries. */
 const PAUSE = 200;
 
@@ -38,19 +46,28 @@ export type Answer<T> =
   | { readonly value: T; readonly failure: undefined }
   | { readonly value: undefined; readonly failure: ApiFailure };
 
-/** A stored message, as a direct get answers. */
+/** A stored message. */
 export interface Stored {
   readonly seq: number;
   readonly subject: string;
   /** When it was stored; milliseconds since the epoch. */
   readonly time: number;
-  readonly head: Uint8Array;
+  /** The header block, each character a byte. */
+  readonly headText: string | undefined;
   readonly body: Uint8Array;
-  readonly native: unknown;
+}
+
+/** A stored message, as the server answers. */
+interface StoredMessage {
+  readonly seq: number;
+  readonly subject: string;
+  readonly time: string;
+  readonly hdrs?: string;
+  readonly data?: string;
 }
 
 /** Nobody answers for JetStream, or for this stream or consumer. */
-const UNHEARD: ApiFailure = { code: 503, err_code: 0, description: 'no JetStream answers' };
+const UNHEARD: ApiFailure = { code: 503, err_code: NO_ANSWER, description: 'no JetStream answers' };
 
 /** JetStream's API, as far as it is needed. */
 export class Api {
@@ -66,28 +83,31 @@ export class Api {
   /**
    * Asks again for a while where the server is only not ready: a cluster elects its leaders for seconds.
    *
+   * @param patience - milliseconds that an answer may take to what must not be asked twice
    * @throws {ConnectionError | TimeoutError | ConfigError} when there is no answer
    */
-  async ask<T>(subject: string, request: object = {}): Promise<Answer<T>> {
+  ask<T>(subject: string, request: object = {}, patience: number = PATIENCE): Promise<Answer<T>> {
+    const path = `${this.#root}.${subject}`;
+    const body = JSON.stringify(request);
+    const isRepeatable = REPEATABLE.test(subject);
+    return this.#persist(() =>
+      isRepeatable ? this.#repeat(path, body) : this.#link.ask(path, body, patience),
+    );
+  }
+
+  async #persist<T>(once: () => Promise<Incoming>): Promise<Answer<T>> {
     const end = Date.now() + PATIENCE;
     for (;;) {
-      const answer = await this.#askOnce<T>(subject, request);
-      if (!PASSING.has(answer.failure?.err_code ?? 0) || Date.now() > end) return answer;
+      const answer = answerOf<T>(await once());
+      if (!this.#mayPass(answer.failure) || Date.now() > end) return answer;
       await new Promise((resolve) => setTimeout(resolve, PAUSE).unref());
     }
   }
 
-  async #askOnce<T>(subject: string, request: object): Promise<Answer<T>> {
-    const path = `${this.#root}.${subject}`;
-    const body = JSON.stringify(request);
-    const message = READS.test(subject)
-      ? await this.#persist(path, body)
-      : await this.#link.ask(path, body, PATIENCE);
-    if (isUnheard(message)) return { value: undefined, failure: UNHEARD };
-    const answer = JSON.parse(text(message)) as T & { error?: ApiFailure };
-    return answer.error === undefined
-      ? { value: answer, failure: undefined }
-      : { value: undefined, failure: answer.error };
+  /** Whether asking again may help: a server alone that has no JetStream will not get it. */
+  #mayPass(failure: ApiFailure | undefined): boolean {
+    if (failure === undefined || !PASSING.has(failure.err_code)) return false;
+    return failure.err_code !== NO_ANSWER || this.#link.driver.mayHaveJetStream;
   }
 
   /** As `ask`, where a no is an error. */
@@ -99,21 +119,21 @@ export class Api {
 
   /** The last message of a subject; undefined when there is none. */
   last(stream: string, subject: string): Promise<Stored | undefined> {
-    return this.#direct(`${stream}.${subject}`, {});
+    return this.#stored(stream, { last_by_subj: subject });
   }
 
   /** The first message from `seq` on whose subject matches; undefined when there is none. */
   next(stream: string, seq: number, subject: string): Promise<Stored | undefined> {
-    return this.#direct(stream, { seq, next_by_subj: subject });
+    return this.#stored(stream, { seq, next_by_subj: subject });
   }
 
   /** The message of this number; undefined when there is none. */
   at(stream: string, seq: number): Promise<Stored | undefined> {
-    return this.#direct(stream, { seq });
+    return this.#stored(stream, { seq });
   }
 
-  /** A question that changes nothing is asked again when the connection broke meanwhile, or nobody led who could answer. */
-  async #persist(subject: string, body: string): Promise<Incoming> {
+  /** Asked again when the connection broke meanwhile, or nobody led who could answer. */
+  async #repeat(subject: string, body: string): Promise<Incoming> {
     const end = Date.now() + PATIENCE;
     for (;;) {
       await this.#link.ready(end);
@@ -127,22 +147,19 @@ export class Api {
     }
   }
 
-  async #direct(path: string, request: object): Promise<Stored | undefined> {
-    const body = Object.keys(request).length === 0 ? '' : JSON.stringify(request);
-    const message = await this.#persist(`${this.#root}.DIRECT.GET.${path}`, body);
-    const head = message.head;
-    if (head === undefined) throw apiError('DIRECT.GET', UNHEARD);
-    const status = statusOf(head);
-    if (status?.code === 404) return undefined;
-    if (status !== undefined)
-      throw apiError('DIRECT.GET', { ...UNHEARD, code: status.code, description: status.text });
+  /** The leader is asked: what answers a direct get may be a replica that has not caught up with what was accepted. */
+  async #stored(stream: string, request: object): Promise<Stored | undefined> {
+    const path = `STREAM.MSG.GET.${stream}`;
+    const { value, failure } = await this.ask<{ message: StoredMessage }>(path, request);
+    if (failure?.err_code === CODES.messageNotFound) return undefined;
+    if (failure !== undefined) throw apiError(path, failure);
+    const { seq, subject, time, hdrs, data = '' } = value.message;
     return {
-      seq: Number(serverHeader(head, 'Nats-Sequence')),
-      subject: serverHeader(head, 'Nats-Subject') ?? '',
-      time: Date.parse(serverHeader(head, 'Nats-Time-Stamp') ?? ''),
-      head,
-      body: message.body,
-      native: message.native,
+      seq,
+      subject,
+      time: Date.parse(time),
+      headText: hdrs === undefined ? undefined : Buffer.from(hdrs, 'base64').toString('latin1'),
+      body: Buffer.from(data, 'base64'),
     };
   }
 
@@ -154,7 +171,7 @@ export class Api {
    */
   async store(subject: string, body: string, headers = ''): Promise<Answer<{ readonly seq: number }>> {
     const head = headers === '' ? undefined : Buffer.from(`NATS/1.0\r\n${headers}\r\n`);
-    return pubAck(await this.#link.ask(subject, body, PATIENCE, head));
+    return this.#persist(() => this.#link.ask(subject, body, PATIENCE, head));
   }
 
   /** As `store`, with a finished header block. */
@@ -163,13 +180,13 @@ export class Api {
     head: Uint8Array,
     body: Uint8Array,
   ): Promise<Answer<{ readonly seq: number }>> {
-    return pubAck(await this.#link.ask(subject, body, PATIENCE, head));
+    return this.#persist(() => this.#link.ask(subject, body, PATIENCE, head));
   }
 }
 
-function pubAck(message: Incoming): Answer<{ readonly seq: number }> {
+function answerOf<T>(message: Incoming): Answer<T> {
   if (isUnheard(message)) return { value: undefined, failure: UNHEARD };
-  const answer = JSON.parse(text(message)) as { seq: number; error?: ApiFailure };
+  const answer = JSON.parse(text(message)) as T & { error?: ApiFailure };
   return answer.error === undefined
     ? { value: answer, failure: undefined }
     : { value: undefined, failure: answer.error };
@@ -179,12 +196,14 @@ export function text({ body }: { readonly body: Uint8Array }): string {
   return Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString();
 }
 
+/** Whether nothing is wrong with what was asked, and it may be asked again. */
+export const isPassing = ({ err_code }: ApiFailure): boolean => PASSING.has(err_code);
+
 /** What a no of JetStream is to the bus. */
 export function apiError(what: string, { code, err_code, description }: ApiFailure): BusError {
   const message = `nats: JetStream refused ${what}: ${description} (${code}/${err_code})`;
   // What a server is short of for a moment has codes of its own; the rest is wrong and stays so.
-  const isPassing = code >= 500 || PASSING.has(err_code);
-  return isPassing
+  return code >= 500 || PASSING.has(err_code)
     ? new ConnectionError(message, { broker: 'nats' })
     : new ConfigError(message, { broker: 'nats' });
 }

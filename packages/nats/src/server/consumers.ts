@@ -12,6 +12,7 @@ export interface ConsumerInfo {
   readonly ack_floor: { readonly stream_seq: number };
   readonly num_ack_pending: number;
   readonly num_pending: number;
+  readonly cluster?: { readonly leader?: string };
 }
 
 interface ConsumerConfig {
@@ -30,6 +31,10 @@ const PATTERN = 'ambus-pattern';
 
 /** Milliseconds after which the server forgets a probe whose process died. */
 const PROBE_KEPT = 5_000;
+
+/** Milliseconds that an election may take, and between two looks. */
+const ELECTION = 5_000;
+const LOOK_AGAIN = 50;
 
 /** No group's: those have a hash behind a dash. */
 const DELAYS = 'delays';
@@ -64,8 +69,15 @@ const startAt = (seq: number): Partial<ConsumerConfig> => ({
 const filters = (space: Space, recordClass: RecordClass | '*', pattern: string): string[] =>
   subjectsOf(pattern).map((subject) => space.names.data(recordClass, subject));
 
+/** In a cluster a consumer is there, and its counts are right, once it has a leader. */
 export async function infoOf(space: Space, name: string): Promise<ConsumerInfo | undefined> {
-  const { value, failure } = await space.api.ask<ConsumerInfo>(`CONSUMER.INFO.${space.stream}.${name}`);
+  const end = Date.now() + ELECTION;
+  const ask = () => space.api.ask<ConsumerInfo>(`CONSUMER.INFO.${space.stream}.${name}`);
+  let { value, failure } = await ask();
+  while (value?.cluster !== undefined && value.cluster.leader === undefined && Date.now() < end) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN).unref());
+    ({ value, failure } = await ask());
+  }
   if (failure === undefined) return value;
   if (failure.err_code === CODES.consumerNotFound || failure.err_code === CODES.streamNotFound)
     return undefined;
@@ -220,14 +232,6 @@ export async function createLive(
   });
 }
 
-/** False when there was none. */
-export async function deleteConsumer(space: Space, name: string): Promise<boolean> {
-  const { failure } = await space.api.ask(`CONSUMER.DELETE.${space.stream}.${name}`);
-  if (failure === undefined) return true;
-  if (failure.err_code === CODES.consumerNotFound || failure.err_code === CODES.streamNotFound) return false;
-  throw apiError(`consumer ${name}`, failure);
-}
-
 /** All consumers of the stream. */
 export async function allConsumers(space: Space): Promise<ConsumerInfo[]> {
   const all: ConsumerInfo[] = [];
@@ -249,6 +253,11 @@ export function groupOf(info: ConsumerInfo): FoundGroup | undefined {
   const group = info.config.metadata?.[GROUP];
   const pattern = info.config.metadata?.[PATTERN];
   return group === undefined || pattern === undefined ? undefined : { group, pattern, info };
+}
+
+/** The subjects that a consumer reads. */
+export function filtersOf({ filter_subject, filter_subjects }: ConsumerConfig): readonly string[] {
+  return filter_subjects ?? (filter_subject === undefined ? [] : [filter_subject]);
 }
 
 /** The pattern that a group's consumer, plain or of a rare class, covers. */

@@ -1,7 +1,8 @@
 import { compilePattern, type Retention } from '@ambus/core';
 import { nuid } from 'nats';
 import type { LinkListener } from '../link/link.ts';
-import { allConsumers, coverageOf, deleteConsumer, probe } from './consumers.ts';
+import { allConsumers, coverageOf, probe } from './consumers.ts';
+import { deleteConsumer } from './delete-consumer.ts';
 import type { Space } from './space.ts';
 
 /** Kept where a topic says nothing: enough to look back. */
@@ -59,18 +60,33 @@ export class Trimmer implements LinkListener {
     this.#published.set(topic, { count: 0, trimmed: Date.now() });
     const subject = space.names.data('*', topic);
     const { state } = await space.info(subject);
-    const total = Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+    const subjects = Object.entries(state.subjects ?? {});
+    const total = subjects.reduce((sum, [, count]) => sum + count, 0);
     const { maxAge, maxMessages = Number.POSITIVE_INFINITY } = this.retentionOf(topic);
-    if (total === 0 || (total <= maxMessages && maxAge === undefined)) return;
+    const eldest = maxAge === undefined ? undefined : new Date(Date.now() - maxAge);
+    const isOld =
+      eldest !== undefined &&
+      (await this.#isOlder(
+        subjects.map(([name]) => name),
+        eldest,
+      ));
+    if (total <= maxMessages && !isOld) return;
     const settled = await this.#settled(topic, state.last_seq);
     let cutoff =
       total > maxMessages ? await this.#cutoff(subject, state.first_seq, settled + 1, maxMessages) : 0;
-    if (maxAge !== undefined) {
-      const { delivered } = await this.#probe(subject, new Date(Date.now() - maxAge));
+    if (isOld) {
+      const { delivered } = await this.#probe(subject, eldest);
       cutoff = Math.max(cutoff, delivered.stream_seq + 1);
     }
     cutoff = Math.min(cutoff, settled + 1);
     if (cutoff > state.first_seq) await space.purge(subject, { seq: cutoff });
+  }
+
+  /** Whether the first record of one of these subjects is older. */
+  async #isOlder(subjects: readonly string[], than: Date): Promise<boolean> {
+    const { api, stream } = this.#space;
+    const first = await Promise.all(subjects.map((subject) => api.next(stream, 1, subject)));
+    return first.some((record) => record !== undefined && record.time < than.getTime());
   }
 
   /** Up to which number every group whose pattern matches has settled the topic. */

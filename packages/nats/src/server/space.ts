@@ -21,6 +21,10 @@ export interface StreamInfo {
 
 export const NANOSECONDS = 1_000_000;
 
+/** Milliseconds that somebody else's store may take in a cluster, and between two looks at it. */
+const IN_PROCESS = 10_000;
+const LOOK_AGAIN = 20;
+
 /** Stores only what is not there yet. */
 const IF_MISSING = 'Nats-Expected-Last-Subject-Sequence: 0\r\n';
 
@@ -164,7 +168,7 @@ export class Space {
     const subject = this.names.topicMark(topic);
     if (create) {
       const body = JSON.stringify(this.retentionOf(topic));
-      const { failure } = await this.api.store(subject, body, IF_MISSING);
+      const { failure } = await this.#storeIfMissing(subject, body);
       if (failure !== undefined && failure.err_code !== CODES.wrongLastSequence) {
         throw apiError(`topic "${topic}"`, failure);
       }
@@ -172,6 +176,16 @@ export class Space {
       throw missing(`topic "${topic}"`, topic);
     }
     if (generation === this.generation) this.#known.add(topic);
+  }
+
+  /** While somebody else makes it, it is not known whether that will do. */
+  async #storeIfMissing(subject: string, body: string): ReturnType<Api['store']> {
+    const end = Date.now() + IN_PROCESS;
+    for (;;) {
+      const answer = await this.api.store(subject, body, IF_MISSING);
+      if (answer.failure?.err_code !== CODES.subjectInProcess || Date.now() > end) return answer;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN).unref());
+    }
   }
 
   async #findOrCreate(what: string): Promise<void> {

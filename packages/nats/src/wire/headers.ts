@@ -119,10 +119,14 @@ export function encodeHeaders(record: BusRecord, more = ''): string {
   return text + more + END;
 }
 
-/** The lines of a block by name, decoded. The server's own are left out. The first of several of a name counts. */
-export function decodeHeaders(block: Uint8Array): Map<string, string> {
+/**
+ * The lines of a block by name, decoded. The server's own are left out. The first of several of a name counts.
+ *
+ * @param block - each character is a byte; what comes before the first line end is left out
+ */
+export function decodeHeaders(block: string): Map<string, string> {
   const headers = new Map<string, string>();
-  const text = bufferOf(block).toString();
+  const text = decodeText(block);
   let start = text.indexOf('\r\n') + 2;
   for (let end = text.indexOf('\r\n', start); end > start; end = text.indexOf('\r\n', start)) {
     const colon = text.indexOf(':', start);
@@ -186,6 +190,14 @@ export function serverHeader(block: Uint8Array, name: string): string | undefine
   if (at < 0) return undefined;
   const start = at + name.length + 4;
   return text.slice(start, text.indexOf('\r\n', start));
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: it looks for what is not ASCII
+const ASCII = /^[\x00-\x7f]*$/;
+
+/** Bytes as characters, read as UTF-8. */
+export function decodeText(bytes: string): string {
+  return ASCII.test(bytes) ? bytes : Buffer.from(bytes, 'latin1').toString();
 }
 
 /** What came from a socket is a buffer already. */

@@ -19,8 +19,8 @@ const FIRST = 4;
 const MORE = 2;
 
 const ZERO = 0x30;
-const DOT = 0x2e;
-const NANOSECONDS = 1_000_000;
+/** Digits of a time in nanoseconds that are less than a millisecond. */
+const NANO_DIGITS = 6;
 
 /** Length of what comes before the numbers; the same for all deliveries of a consumer. */
 function startOf(reply: string): number {
@@ -38,18 +38,26 @@ export function placeOf(reply: string): Place {
     lastPrefix = reply.slice(0, lastStart);
   }
   // By hand: `split` and `Number` would cost more than all else on a message's way through here.
-  let at = lastStart;
-  const next = (): number => {
-    let value = 0;
-    for (let code = reply.charCodeAt(at); code >= ZERO; code = reply.charCodeAt(++at)) {
-      value = value * 10 + (code - ZERO);
-    }
-    if (reply.charCodeAt(at) === DOT) at++;
-    return value;
+  const seqAt = reply.indexOf('.', lastStart) + 1;
+  const deliveryAt = reply.indexOf('.', seqAt) + 1;
+  const timeAt = reply.indexOf('.', deliveryAt) + 1;
+  const pendingAt = reply.indexOf('.', timeAt) + 1;
+  return {
+    delivered: numberAt(reply, lastStart, seqAt),
+    seq: numberAt(reply, seqAt, deliveryAt),
+    delivery: numberAt(reply, deliveryAt, timeAt),
+    time: numberAt(reply, timeAt, pendingAt - NANO_DIGITS),
+    pending: numberAt(reply, pendingAt, reply.length + 1),
   };
-  const delivered = next();
-  const seq = next();
-  const delivery = next();
-  const time = Math.floor(next() / NANOSECONDS);
-  return { delivered, seq, delivery, time, pending: next() };
+}
+
+/** The number from there, up to a dot, or to before the character before `end`. */
+function numberAt(text: string, start: number, end: number): number {
+  let value = 0;
+  for (let at = start; at < end - 1; at++) {
+    const digit = text.charCodeAt(at) - ZERO;
+    if (digit < 0) break;
+    value = value * 10 + digit;
+  }
+  return value;
 }

@@ -1,66 +1,69 @@
 import type { BusRecord, Channel, Extensions, Headers, PriorityLevel } from '@ambus/core';
-import { applicationHeaders, CONTENT_TYPE, decodeHeaders, EXTENSIONS } from './headers.ts';
+import { type Fields, fieldsOf, NO_FIELDS, timeOf } from './fields.ts';
+import { CONTENT_TYPE } from './headers.ts';
 
-const NONE: ReadonlyMap<string, string> = new Map();
 const NORMAL: PriorityLevel = 2;
+
+/** What a record is read from. */
+export interface WireMessage {
+  /** The header block, each character a byte. */
+  readonly headText: string | undefined;
+  readonly body: Uint8Array;
+}
 
 /** A record as it arrived: its metadata is decoded when somebody asks. */
 export class WireRecord implements BusRecord {
   readonly topic: string;
   readonly channel: Channel;
-  readonly body: Uint8Array;
-  readonly #head: Uint8Array | undefined;
-  readonly #place: string;
+  readonly #message: WireMessage;
+  readonly #source: string;
+  readonly #number: number;
   readonly #arrival: number;
-  #fields: ReadonlyMap<string, string> | undefined;
-  #headers: Headers | undefined | null = null;
-  #extensions: Extensions | undefined | null = null;
+  #fields: Fields | undefined;
 
   /**
-   * @param head - the header block, if there is one
-   * @param place - for a message without an id
+   * @param source - with `number`, for a message without an id
    * @param arrival - for a message without a time; milliseconds since the epoch
    */
   constructor(
     topic: string,
     channel: Channel,
-    head: Uint8Array | undefined,
-    body: Uint8Array,
-    place: string,
+    message: WireMessage,
+    source: string,
+    number: number,
     arrival: number,
   ) {
     this.topic = topic;
     this.channel = channel;
-    this.body = body;
-    this.#head = head;
-    this.#place = place;
+    this.#message = message;
+    this.#source = source;
+    this.#number = number;
     this.#arrival = arrival;
   }
 
+  #all(): Fields {
+    if (this.#fields === undefined) {
+      const { headText } = this.#message;
+      this.#fields = headText === undefined ? NO_FIELDS : fieldsOf(headText);
+    }
+    return this.#fields;
+  }
+
   #get(name: string): string | undefined {
-    this.#fields ??= this.#head === undefined ? NONE : decodeHeaders(this.#head);
-    return this.#fields.get(name);
+    return this.#all().shared.get(name);
   }
 
-  #time(name: string): number | undefined {
-    const text = this.#get(name);
-    if (text === undefined) return undefined;
-    const time = Date.parse(text);
-    return Number.isNaN(time) ? undefined : time;
+  get body(): Uint8Array {
+    return this.#message.body;
   }
-
   get id(): string {
-    return this.#get('ce-id') || this.#place;
+    return this.#all().id || `${this.#source}-${this.#number}`;
   }
   get time(): number {
-    return this.#time('ce-time') ?? this.#arrival;
+    return this.#all().time ?? this.#arrival;
   }
   get headers(): Headers | undefined {
-    if (this.#headers === null) {
-      this.#get('');
-      this.#headers = applicationHeaders(this.#fields!);
-    }
-    return this.#headers;
+    return this.#all().shared.headers;
   }
   get key(): string | undefined {
     return this.#get('ce-partitionkey');
@@ -100,24 +103,15 @@ export class WireRecord implements BusRecord {
     return this.#get('ce-tracestate');
   }
   get expiresAt(): number | undefined {
-    return this.#time('ce-expirytime');
+    return timeOf(this.#get('ce-expirytime'));
   }
   get deliverAt(): number | undefined {
-    return this.#time('ce-ambusdeliverat');
+    return timeOf(this.#get('ce-ambusdeliverat'));
   }
   get deduplicationKey(): string | undefined {
     return this.#get('ce-ambusdeduplication');
   }
   get extensions(): Extensions | undefined {
-    if (this.#extensions !== null) return this.#extensions;
-    let extensions: Record<string, string> | undefined;
-    for (const [field, name] of EXTENSIONS) {
-      const value = this.#get(name);
-      if (value === undefined) continue;
-      extensions ??= {};
-      extensions[field] = value;
-    }
-    this.#extensions = extensions as Extensions | undefined;
-    return this.#extensions;
+    return this.#all().shared.extensions;
   }
 }

@@ -6,16 +6,16 @@ import type { NatsOptions } from '../../src/options.ts';
 import { rawClient } from './raw.ts';
 
 /** Who may use what is there, and create nothing: the account of the README. */
-const RESTRICTED: NatsUser = {
+export const RESTRICTED: NatsUser = {
   user: 'restricted',
   password: 'a-password-of-its-own',
   permissions: {
     publish: {
-      allow: ['*.t.>', '*.s.>', '*.e.>', '*.q.>', '*.a', '*.g.>', '_INBOX.>'].concat([
+      allow: ['*.t.>', '*.s.>', '*.m.>', '*.e.>', '*.q.>', '*.a', '*.g.>', '_INBOX.>'].concat([
         '$JS.API.STREAM.INFO.*',
         '$JS.API.CONSUMER.INFO.>',
         '$JS.API.CONSUMER.MSG.NEXT.>',
-        '$JS.API.DIRECT.GET.>',
+        '$JS.API.STREAM.MSG.GET.*',
         '$JS.ACK.>',
       ]),
     },
