@@ -68,7 +68,7 @@ if (import.meta.main) {
   const folder = mkdtempSync(join(tmpdir(), 'ambus-conformance-'));
   try {
     process.env.AMBUS_CONFORMANCE_RESULTS = folder;
-    const files = suites([]);
+    const files = suites([], true);
     const run = await tool('vitest', 'vitest', ['run', '--no-file-parallelism', ...files]);
     const all = readdirSync(folder)
       .sort()

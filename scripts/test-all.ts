@@ -2,6 +2,7 @@
 //
 //   npm test                              all of it
 //   npm test -- --broker memory           without packaging, and with the conformance of this broker only
+//   npm test -- --variants                also on clusters and other versions of the servers
 //   npm test -- packages/core/test/topic  only these test files
 //
 // The last line is the sum over all steps.
@@ -17,7 +18,10 @@ import { conformance, unit, vitest } from './steps/tests.ts';
 import { one, sum, summary, type Tally, tally } from './tally.ts';
 
 const { values, positionals: files } = parseArgs({
-  options: { broker: { type: 'string', multiple: true, default: [] } },
+  options: {
+    broker: { type: 'string', multiple: true, default: [] },
+    variants: { type: 'boolean', default: false },
+  },
   allowPositionals: true,
 });
 const brokers = values.broker.flatMap((names) => names.split(','));
@@ -35,7 +39,7 @@ async function step(name: string, work: () => Promise<Tally>): Promise<boolean> 
 
 async function tests(): Promise<void> {
   await step('tests', () => unit(brokers));
-  await step('conformance', () => conformance(brokers));
+  await step('conformance', () => conformance(brokers, values.variants));
 }
 const lint = () => step('lint', async () => one(await tool('@biomejs/biome', 'biome', ['check'])));
 const types = () => step('types', async () => one(await tool('typescript', 'tsc', [])));

@@ -12,19 +12,24 @@ interface Report {
   testResults: { name: string; status: string; assertionResults: { status: string }[] }[];
 }
 
-/** Where the suite runs. */
-const CONFORMANCE: readonly string[] = [
+/** Where the suite runs: on each broker, and on the other forms of its server. */
+const SUITES: readonly string[] = [
   'packages/conformance/test/memory.test.ts',
-  'packages/*/test/conformance*.test.ts',
+  'packages/*/test/conformance.test.ts',
 ];
+const VARIANTS = 'packages/*/test/conformance-*.test.ts';
 
 /** Brokers that do not show all of the suite yet: it runs on them when they are asked for by name. */
 const UNFINISHED: readonly string[] = ['kafka'];
 
-/** The files in which the suite runs on these brokers; without any, on all that are finished. */
-export function suites(brokers: string[]): string[] {
+/**
+ * The files in which the suite runs on these brokers; without any, on all that are finished.
+ *
+ * @param variants - on clusters and other versions, too
+ */
+export function suites(brokers: string[], variants: boolean): string[] {
   const leftOut = UNFINISHED.filter((name) => !brokers.includes(name));
-  return globSync([...CONFORMANCE], { cwd: root }).filter(
+  return globSync([...SUITES, ...(variants ? [VARIANTS] : [])], { cwd: root }).filter(
     (file) => !leftOut.some((name) => file.split(/[\\/]/).includes(name)),
   );
 }
@@ -33,13 +38,13 @@ export function suites(brokers: string[]): string[] {
 export function unit(brokers: string[]): Promise<Tally> {
   return vitest(
     brokers,
-    CONFORMANCE.flatMap((pattern) => ['--exclude', pattern]),
+    [...SUITES, VARIANTS].flatMap((pattern) => ['--exclude', pattern]),
   );
 }
 
 /** The suite on one broker after the other: its cases wait for servers, and nothing is to compete with their timing. */
-export function conformance(brokers: string[]): Promise<Tally> {
-  return vitest(brokers, ['--no-file-parallelism', ...suites(brokers)]);
+export function conformance(brokers: string[], variants: boolean): Promise<Tally> {
+  return vitest(brokers, ['--no-file-parallelism', ...suites(brokers, variants)]);
 }
 
 /** Vitest's output is shown while it runs, for it takes longest. */

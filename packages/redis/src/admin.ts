@@ -13,7 +13,7 @@ import type { Context } from './context.ts';
 import type { Arg } from './driver/encode.ts';
 import type { Script } from './driver/script.ts';
 import { toBusError } from './errors.ts';
-import { startOf } from './group/subscription.ts';
+import { startOf } from './group/start.ts';
 import { groupName, streamName } from './keys.ts';
 import { limitsOf } from './publish/publisher.ts';
 import { SCRIPTS } from './scripts/index.ts';

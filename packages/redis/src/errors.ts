@@ -13,6 +13,13 @@ const PASSING =
 const BROKEN =
   /Connection is closed|isn't writeable|aborted due to connection|ECONN|EPIPE|ETIMEDOUT|All sentinels are unreachable|Failed to refresh slots|None of startup nodes|Cluster isn't ready/i;
 
+/** As the driver passes it on, or after it has followed the cluster's directions often enough. */
+const DIRECTIONS = '^(?:Too many Cluster redirections\\. Last error: (?:ReplyError: )?)?';
+const MOVING = new RegExp(`${DIRECTIONS}(?:MOVED|ASK|TRYAGAIN|CLUSTERDOWN)\\b`);
+const MISDIRECTED = new RegExp(
+  `${DIRECTIONS}(?:READONLY|MASTERDOWN|MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|UNBLOCKED)\\b`,
+);
+
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Whether it is the connection that failed, so that nobody knows what became of the call. */
@@ -22,7 +29,12 @@ export function isBroken(error: unknown): boolean {
 
 /** Whether the server this was sent to is not the one to ask any more: a failover, a node that left. */
 export function isMisdirected(error: unknown): boolean {
-  return /^(?:READONLY|MASTERDOWN|MOVED|ASK|CLUSTERDOWN|LOADING|UNBLOCKED)\b/.test(messageOf(error));
+  return MISDIRECTED.test(messageOf(error));
+}
+
+/** Whether a cluster is moving the slot: nothing was done, and it will be taken in a moment. */
+export function isMoving(error: unknown): boolean {
+  return MOVING.test(messageOf(error));
 }
 
 export function isMissingScript(error: unknown): boolean {

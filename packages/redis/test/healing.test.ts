@@ -55,6 +55,7 @@ test('a stream that somebody deleted begins anew', async () => {
 test('a publish whose answer is lost is not repeated: what the server has done it has done once', async () => {
   const proxy = await w.server.proxy();
   const publisher = await w.bus({ url: proxy.url });
+  await publisher.connect();
   const consumer = await w.bus();
   const got: number[] = [];
   await consumer.subscribe<number>('once', ({ data }) => void got.push(data), {

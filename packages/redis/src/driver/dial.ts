@@ -48,14 +48,37 @@ const PASSIVE = {
   disableClientInfo: true,
 } as const satisfies DriverOptions;
 
+/** Milliseconds that the nodes of a cluster get to answer before work begins without those that have not. */
+const NODES_TIMEOUT = 1_000;
+
 export function isCluster(client: Client | undefined): client is Cluster {
   return client instanceof Cluster;
 }
 
 /** @param timeout - milliseconds for the connection to be ready */
 export async function dial(target: Target, name: string, timeout: number): Promise<Client> {
-  const client = await create(target, name, timeout);
-  return open(client, timeout);
+  const client = await open(await create(target, name, timeout), timeout);
+  if (isCluster(client)) await openNodes(client);
+  return client;
+}
+
+/**
+ * The driver dials a cluster's node with the first command for it and refuses those that follow until it is there; so all
+ * are dialled before anything is asked of them. One that is down holds nobody up.
+ */
+async function openNodes(client: Cluster): Promise<void> {
+  client.on('+node', (node: Redis) => setImmediate(() => void openNode(node)));
+  const late = new Promise<void>((resolve) => setTimeout(resolve, NODES_TIMEOUT).unref());
+  await Promise.race([Promise.all(client.nodes('master').map(openNode)), late]);
+}
+
+async function openNode(node: Redis): Promise<void> {
+  if (node.status === 'wait') return void (await node.connect().catch(() => {}));
+  if (node.status === 'ready' || node.status === 'end') return;
+  await new Promise<void>((resolve) => {
+    node.once('ready', resolve);
+    node.once('end', resolve);
+  });
 }
 
 /** A connection to one server: a cluster's node, where there is a cluster. */
@@ -119,6 +142,9 @@ function clusterOptions(own: DriverOptions): ClusterOptions {
     // A command whose connection broke may have been carried out: it is not the driver's to send it again.
     retryDelayOnFailover: 0,
     retryDelayOnClusterDown: 0,
+    // Few and quick: who sends knows until when it may be repeated.
+    maxRedirections: 4,
+    retryDelayOnTryAgain: 10,
     slotsRefreshTimeout: 2_000,
     slotsRefreshInterval: 5_000,
   };

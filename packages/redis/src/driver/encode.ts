@@ -7,13 +7,16 @@ const WIDEST = 3;
 /**
  * A command in the server's protocol, in one buffer. Texts gather until bytes come, so that a message costs a few copies
  * and no buffer of its own.
+ *
+ * @param head - what comes before the arguments: name, script and keys
  */
-export function encodeCommand(args: readonly Arg[]): Buffer {
-  let capacity = 16;
+export function encodeCommand(head: readonly (string | number)[], args: readonly Arg[] = []): Buffer {
+  let capacity = 16 + 16 * head.length;
   for (const arg of args) capacity += 16 + (typeof arg === 'object' ? arg.byteLength : 0);
   let target = Buffer.allocUnsafe(capacity + 1024);
   let at = 0;
-  let texts = `*${args.length}\r\n`;
+  let texts = `*${head.length + args.length}\r\n`;
+  for (const arg of head) texts += `$${Buffer.byteLength(String(arg))}\r\n${arg}\r\n`;
 
   const room = (needed: number): void => {
     if (at + needed <= target.length) return;

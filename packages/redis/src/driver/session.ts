@@ -1,9 +1,10 @@
 import { type BusError, ClosedError, ConnectionError } from '@ambus/core';
 import type { Redis } from 'ioredis';
-import { isBroken, isMisdirected, isMissingScript, toBusError } from '../errors.ts';
+import { isBroken, isMisdirected, isMissingScript, isMoving, toBusError } from '../errors.ts';
 import { EncodedCommand } from './command.ts';
 import { type Client, dial, dialNode, hangUp, isCluster, type Target } from './dial.ts';
 import { type Arg, encodeCommand } from './encode.ts';
+import { watch } from './pulse.ts';
 import type { Script } from './script.ts';
 
 /** Milliseconds between the tries to come back: quick at first, as most cuts are short. */
@@ -13,9 +14,8 @@ const LONGEST_PAUSE = 2_000;
 const DIAL_TIMEOUT = 5_000;
 /** Milliseconds that a server gets to take its scripts back; then what needs them tries again. */
 const LOAD_TIMEOUT = 1_000;
-/** Milliseconds between two looks whether the other end still answers, and of silence after which it does not. */
-const PULSE = 1_000;
-const SILENCE = 4_000;
+/** Milliseconds in which a call waits for a cluster that is rearranging itself. */
+const PATIENCE = 5_000;
 
 /** What a session tells. */
 export interface SessionEvents {
@@ -39,7 +39,7 @@ export class Session {
   #isUp = false;
   #ended: BusError | undefined;
   #waiting: PromiseWithResolvers<void> | undefined;
-  #pulse: NodeJS.Timeout | undefined;
+  #unwatch: () => void = () => {};
   #stopPause: (() => void) | undefined;
 
   constructor(target: Target, name: string, scripts: readonly Script[], events: SessionEvents) {
@@ -120,38 +120,19 @@ export class Session {
     }
   }
 
-  /** Gives up a connection over which nothing has come for too long. */
   #watch(client: Client, ears: Redis): void {
-    const watched = isCluster(client) ? [ears] : [client, ears];
-    const states = watched.map((one) => ({ one, bytes: -1, since: performance.now(), asked: false }));
-    clearInterval(this.#pulse);
-    let lastLook = performance.now();
-    this.#pulse = setInterval(() => {
-      const now = performance.now();
-      // This process stood still: what the server said meanwhile has not been read yet.
-      const isLate = now - lastLook > 2 * PULSE;
-      lastLook = now;
-      for (const state of states) {
-        const bytes = (state.one as { stream?: { bytesRead: number } }).stream?.bytesRead ?? 0;
-        if (bytes !== state.bytes || !state.asked || isLate) {
-          state.bytes = bytes;
-          state.since = now;
-        }
-        if (now - state.since > SILENCE) {
-          this.#lost(client, new ConnectionError('the server does not answer', { broker: 'redis' }));
-          return;
-        }
-        if (state.asked) continue;
-        state.asked = true;
-        state.one.ping().then(
-          () => {
-            state.asked = false;
-          },
-          () => {},
-        );
-      }
-    }, PULSE);
-    this.#pulse.unref();
+    this.#unwatch();
+    this.#unwatch = watch(
+      () =>
+        isCluster(client)
+          ? [...client.nodes('master').filter(({ status }) => status === 'ready'), ears]
+          : [client, ears],
+      (silent) => {
+        // One node of many: the others go on.
+        if (silent !== client && silent !== ears) hangUp(silent);
+        else this.#lost(client, new ConnectionError('the server does not answer', { broker: 'redis' }));
+      },
+    );
   }
 
   /** Starts over: this connection leads to the wrong server, or to none. */
@@ -198,40 +179,61 @@ export class Session {
     this.#client = undefined;
     this.#ears = undefined;
     this.#isUp = false;
-    clearInterval(this.#pulse);
+    this.#unwatch();
     if (ears !== undefined) hangUp(ears);
     if (client !== undefined) hangUp(client);
   }
 
-  /** Sends one encoded call, with no promise but the driver's own. Rejects with what the driver or server says. */
-  send(script: Script, tag: string, encoded: Buffer): Promise<unknown> {
+  /** Sends one call, with no promise but the driver's own. Rejects with what the driver or server says. */
+  send(script: Script, tag: string, args: readonly Arg[]): Promise<unknown> {
     const client = this.#client;
     if (client === undefined) return Promise.reject(this.#down());
-    const command = new EncodedCommand('evalsha', [script.sha, '1', tag], encoded);
+    const command = this.#command('evalsha', script.sha, tag, args);
     client.sendCommand(command);
     return command.promise;
   }
 
-  /** Runs a script on the connection that is there; rejects with a `BusError` when there is none. */
-  async run(script: Script, tag: string, args: readonly Arg[]): Promise<unknown> {
-    const client = this.#client;
-    if (client === undefined) throw this.#down();
-    try {
-      return await this.send(script, tag, encodeCommand(['evalsha', script.sha, 1, tag, ...args]));
-    } catch (error) {
-      if (isMissingScript(error)) return this.#evaluate(client, script, tag, args);
-      throw this.#judge(client, error);
-    }
+  /**
+   * A node that gives a slot away and the one that gets it each see a part of its keys. To a call with two keys that are
+   * nowhere neither of them says yes, so nothing is done by halves before the slot has moved.
+   */
+  #command(name: 'evalsha' | 'eval', code: string, tag: string, args: readonly Arg[]): EncodedCommand {
+    const keys = this.isCluster ? [2, tag, `${tag}:-`] : [1, tag];
+    return new EncodedCommand(name, [code, '1', tag], encodeCommand([name, code, ...keys], args));
   }
 
-  async #evaluate(client: Client, script: Script, tag: string, args: readonly Arg[]): Promise<unknown> {
-    const encoded = encodeCommand(['eval', script.source, 1, tag, ...args]);
-    const command = new EncodedCommand('eval', [script.sha, '1', tag], encoded);
-    client.sendCommand(command);
-    try {
-      return await command.promise;
-    } catch (error) {
-      throw this.#judge(client, error);
+  /**
+   * Runs a script on the connection that is there; rejects with a `BusError` when there is none. What a cluster has surely
+   * not done, because its node was not reached or the slot was moving, is sent again.
+   *
+   * @param patience - milliseconds in which it is sent again
+   */
+  async run(
+    script: Script,
+    tag: string,
+    args: readonly Arg[],
+    patience: number = PATIENCE,
+  ): Promise<unknown> {
+    const end = performance.now() + patience;
+    let isKnown = true;
+    for (let tries = 0; ; ) {
+      const client = this.#client;
+      if (client === undefined) throw this.#down();
+      const command = isKnown
+        ? this.#command('evalsha', script.sha, tag, args)
+        : this.#command('eval', script.source, tag, args);
+      client.sendCommand(command);
+      try {
+        return await command.promise;
+      } catch (error) {
+        if (isKnown && isMissingScript(error)) {
+          isKnown = false;
+          continue;
+        }
+        const isUndone = isMoving(error) || (isBroken(error) && !command.wasWritten);
+        if (!isCluster(client) || !isUndone || performance.now() > end) throw this.#judge(client, error);
+      }
+      await this.#settle(tries++);
     }
   }
 

@@ -135,13 +135,19 @@ export class Fetcher {
     this.#asked += room;
     this.#keysFirst = !this.#keysFirst;
     try {
+      if (seat.isDoubtful) {
+        await this.#settings.recover(seat);
+        seat.isDoubtful = false;
+      }
       const taken = await seat.take(room, this.#laneLimit, this.#keysFirst);
       if (taken === undefined) return;
       this.#settings.next(seat, taken.next);
       this.#admit(taken.entries);
     } catch (error) {
       seat.heat();
-      if (!isBroken(error)) this.#rests();
+      if (isBroken(error)) seat.isDoubtful = true;
+      // A cluster stays up without the node that was asked.
+      if (this.#settings.session.isUp) this.#rests();
     } finally {
       this.#asked -= room;
       seat.isTaking = false;

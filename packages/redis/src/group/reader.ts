@@ -71,11 +71,7 @@ export class Reader {
     let acked: Promise<unknown> | undefined;
     if (ack !== undefined) {
       const { sha } = SCRIPTS.ackPlain;
-      const command = new EncodedCommand(
-        'evalsha',
-        [],
-        encodeCommand(['evalsha', sha, 1, this.#tag, ...ack]),
-      );
+      const command = new EncodedCommand('evalsha', [], encodeCommand(['evalsha', sha, 1, this.#tag], ack));
       client.sendCommand(command);
       acked = command.promise;
     }

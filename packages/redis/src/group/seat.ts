@@ -53,6 +53,8 @@ export class Seat implements Sitting {
   /** A retry is due. */
   isDue = false;
   isTaking = false;
+  /** What a take brought may have been lost on its way. */
+  isDoubtful = false;
   isJoined = false;
   /** Somebody waits for what comes on the plain stream. */
   readonly hasReader: boolean;

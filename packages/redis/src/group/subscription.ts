@@ -19,6 +19,7 @@ import { Fetcher } from './fetcher.ts';
 import { Reader } from './reader.ts';
 import { Seat } from './seat.ts';
 import { ackArgs, byHolder, releaseArgs } from './settle.ts';
+import { startOf } from './start.ts';
 import { Window } from './window.ts';
 
 const NONE: readonly Delivery[] = Object.freeze([]);
@@ -295,11 +296,4 @@ export class GroupSubscription implements BrokerSubscription, Membership {
       () => {},
     );
   }
-}
-
-/** The id after which a new group starts. */
-export function startOf(from: Source['from']): string {
-  if (from === 'new') return '$';
-  if (from === 'earliest' || from.getTime() <= 0) return '0';
-  return `${from.getTime() - 1}-18446744073709551615`;
 }

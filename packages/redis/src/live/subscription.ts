@@ -11,7 +11,7 @@ import { cannotReturn } from '../channels/subscription.ts';
 import type { Context, Membership, Sitting } from '../context.ts';
 import { Bells } from '../group/bells.ts';
 import { mayCreate } from '../group/seat.ts';
-import { startOf } from '../group/subscription.ts';
+import { startOf } from '../group/start.ts';
 import { globOf, streamName } from '../keys.ts';
 import { limitsOf, missingTopic } from '../publish/publisher.ts';
 import { SCRIPTS } from '../scripts/index.ts';

@@ -139,12 +139,16 @@ export class Call {
   /** The operations as arguments of the script, after its own. */
   args(before: readonly Arg[]): Arg[] {
     const all = [...before];
+    this.appendTo(all);
+    return all;
+  }
+
+  appendTo(all: Arg[]): void {
     for (const { head, args, indexes, countAt } of this.#operations) {
       if (countAt >= 0) head[countAt] = indexes.length;
       for (const arg of head) all.push(arg);
       for (const arg of args) all.push(arg);
     }
-    return all;
   }
 
   /** As `args`, for the script that only adds. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, TimeoutError, type Timer } from '@ambus/core';
 import type { Redis } from 'ioredis';
-import { type Arg, encodeCommand } from '../driver/encode.ts';
+import type { Arg } from '../driver/encode.ts';
 import type { Script } from '../driver/script.ts';
 import type { Session } from '../driver/session.ts';
 import { isBroken, isMisdirected, isMissingScript, toBusError } from '../errors.ts';
@@ -46,6 +46,8 @@ export class Line {
   readonly #key: string;
   /** Key of this run of numbers: what still comes over an earlier connection is out of turn. */
   #counter = '';
+  /** The next run of numbers, by one name until the server has confirmed it: it may have begun already. */
+  #nextCounter = '';
   #number = 0;
   /** By stream that is known to be there: how much may be added before it is looked at again. */
   readonly #untrimmed = new Map<string, number>();
@@ -72,7 +74,7 @@ export class Line {
     call.number = ++this.#number;
     const counter = this.#counter;
     const { script, args } = this.#isPlain(call) ? this.#plain(call) : this.#full(call);
-    session.send(script, this.#tag, encodeCommand(['evalsha', script.sha, 1, this.#tag, ...args])).then(
+    session.send(script, this.#tag, args).then(
       (reply) => {
         if (Buffer.isBuffer(reply)) {
           this.#interrupted(counter);
@@ -101,6 +103,10 @@ export class Line {
   }
 
   #full(call: Call): Sending {
+    // This call trims what is known to be there: those that follow before its answer need not do so again.
+    for (const [stream, most] of call.limits()) {
+      if (this.#untrimmed.has(stream)) this.#untrimmed.set(stream, trimmingEvery(most));
+    }
     const { root, create, deduplicationWindow, trimUnacked } = this.#settings;
     const before = [
       root,
@@ -161,10 +167,12 @@ export class Line {
     this.#syncing = true;
     try {
       const { client } = session;
-      const counter = `${this.#key}:${randomBytes(6).toString('hex')}`;
+      this.#nextCounter ||= `${this.#key}:${randomBytes(6).toString('hex')}`;
+      const counter = this.#nextCounter;
       const reply = (await session.run(turn, this.#tag, [this.#counter, counter, COUNTER_LIFE])) as Buffer[];
       if (session.client !== client) return;
       this.#counter = counter;
+      this.#nextCounter = '';
       this.#number = 1;
       this.#done(String(reply[0]), String(reply[1]));
       this.#pending = this.#pending.filter((call) => !call.settled);
@@ -221,7 +229,7 @@ export class Line {
   async forget(): Promise<void> {
     const { session } = this.#settings;
     if (session.isUp && this.#counter !== '')
-      await (session.client as Redis).unlink(this.#counter).catch(() => {});
+      await (session.client as Redis).unlink(this.#counter, `${this.#counter}:from`).catch(() => {});
   }
 
   close(error: unknown): void {

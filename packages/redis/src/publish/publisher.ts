@@ -14,8 +14,8 @@ import {
 import type { Arg } from '../driver/encode.ts';
 import { toBusError } from '../errors.ts';
 import type { Names } from '../keys.ts';
-import { SCRIPTS } from '../scripts/index.ts';
 import { Call, type Refusals } from './call.ts';
+import { Caster } from './caster.ts';
 import { Line, type LineSettings } from './line.ts';
 
 /** Kept of a topic about which nothing is said: enough to look back, and too little to fill a server. */
@@ -34,6 +34,7 @@ export class Publisher {
   readonly #settings: LineSettings;
   readonly #maxBytes: number;
   readonly #lines = new Map<string, Line>();
+  readonly #casters = new Map<string, Caster>();
   readonly #limitsOf = (topic: string): readonly [Arg, Arg] => limitsOf(this.#host, topic);
 
   constructor(host: BrokerHost, names: Names, settings: LineSettings, maxBytes: number) {
@@ -70,7 +71,16 @@ export class Publisher {
 
   #send(call: Call): void {
     if (call.isStored) this.#line(call.tag).push(call);
-    else void this.#cast(call);
+    else this.#caster(call.tag).push(call);
+  }
+
+  #caster(tag: string): Caster {
+    let caster = this.#casters.get(tag);
+    if (caster === undefined) {
+      caster = new Caster(tag, this.#settings);
+      this.#casters.set(tag, caster);
+    }
+    return caster;
   }
 
   #call(open: Map<string, Call>, all: Call[], { channel, topic }: BusRecord, deadline: number): Call {
@@ -93,25 +103,6 @@ export class Publisher {
       this.#lines.set(tag, line);
     }
     return line;
-  }
-
-  /** Sent at most once: whoever answers a request twice does its work twice. */
-  async #cast(call: Call): Promise<void> {
-    const { session, root, clock } = this.#settings;
-    try {
-      if (!session.isUp) {
-        const timer = clock.setTimeout(
-          () => call.fail(new TimeoutError('the connection did not come back in time', { broker: 'redis' })),
-          call.deadline - clock.now(),
-        );
-        await session.ready().finally(() => clock.clearTimeout(timer));
-        if (call.settled) return;
-      }
-      const before: Arg[] = [root, session.isCluster ? 0 : 1];
-      call.accept(await session.run(SCRIPTS.cast, call.tag, call.args(before)));
-    } catch (error) {
-      call.fail(toBusError(error));
-    }
   }
 
   async #outcome(

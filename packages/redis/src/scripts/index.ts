@@ -1,11 +1,13 @@
 import { type Script, script } from '../driver/script.ts';
 import * as admin from './admin.ts';
 import { CANCEL, PROMOTE } from './delays.ts';
-import * as group from './group.ts';
 import { LIBRARY } from './library.ts';
 import { LISTEN, UNLISTEN } from './listen.ts';
 import { ATTACH, FOLLOW, TOPICS } from './live.ts';
+import { BEAT, HELD, JOIN, LEAVE } from './member.ts';
 import { CAST, STORE, STORE_PLAIN, TURN } from './publish.ts';
+import { ACK, ACK_PLAIN, NACK, RELEASE } from './settle.ts';
+import { TAKE } from './take.ts';
 
 const made = (name: string, source: string): Script => script(name, LIBRARY + source);
 
@@ -45,15 +47,15 @@ export const SCRIPTS: Readonly<Record<ScriptName, Script>> = {
   storePlain: script('storePlain', STORE_PLAIN),
   turn: script('turn', TURN),
   cast: script('cast', CAST),
-  join: made('join', group.JOIN),
-  take: made('take', group.TAKE),
-  ack: made('ack', group.ACK),
-  ackPlain: script('ackPlain', group.ACK_PLAIN),
-  nack: made('nack', group.NACK),
-  release: made('release', group.RELEASE),
-  held: made('held', group.HELD),
-  beat: made('beat', group.BEAT),
-  leave: made('leave', group.LEAVE),
+  join: made('join', JOIN),
+  take: made('take', TAKE),
+  ack: made('ack', ACK),
+  ackPlain: script('ackPlain', ACK_PLAIN),
+  nack: made('nack', NACK),
+  release: made('release', RELEASE),
+  held: made('held', HELD),
+  beat: made('beat', BEAT),
+  leave: made('leave', LEAVE),
   attach: made('attach', ATTACH),
   follow: made('follow', FOLLOW),
   topics: made('topics', TOPICS),

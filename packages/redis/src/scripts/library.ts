@@ -110,21 +110,28 @@ local function before(a, b)
   return aSeq < bSeq
 end
 
--- The first id that some group still needs; nil when none has a claim.
+-- The first id that some group still needs, nil when none has a claim; and how many entries from there on at most, nil when
+-- that is not known.
 local function neededFrom(stream)
   local least
+  local most = 0
   for _, info in ipairs(call('XINFO', 'GROUPS', stream)) do
     local group = {}
     for i = 1, #info, 2 do group[info[i]] = info[i + 1] end
     local needed
     if group.pending > 0 then needed = call('XPENDING', stream, group.name)[2] end
+    if needed or not group.lag then
+      most = nil
+    elseif most and group.lag > most then
+      most = group.lag
+    end
     if not needed then
       local ms, seq = group['last-delivered-id']:match('^(%d+)%-(%d+)$')
       needed = ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
     end
     if least == nil or before(needed, least) then least = needed end
   end
-  return least
+  return least, most
 end
 
 local LOOK = 1000
@@ -132,25 +139,31 @@ local LOOK = 1000
 -- Removes what is beyond the retention, but nothing that a group has not settled.
 local function trim(topic, kind, most, age, unacked, exact)
   local stream = streamOf(topic, kind)
-  local target
+  local kept
   if most then
-    local excess = call('XLEN', stream) - most
+    local length = call('XLEN', stream)
     local slack = exact and 1 or math.max(1, math.min(LOOK, math.floor(most / 10)))
-    if excess >= slack then
-      local old = call('XRANGE', stream, '-', '+', 'COUNT', math.min(excess, LOOK) + 1)
-      target = old[#old][1]
-    end
+    if length - most >= slack then kept = math.max(most, length - LOOK) end
+  end
+  if not kept and not age then return end
+  local first = call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  if not first then return end
+  local needed, claimed
+  if not unacked then needed, claimed = neededFrom(stream) end
+  if needed and not before(first[1], needed) then return end
+  local target
+  if kept and (needed == nil or (claimed and claimed <= kept)) then
+    call('XTRIM', stream, 'MAXLEN', kept)
+  elseif kept then
+    local old = call('XRANGE', stream, '-', '+', 'COUNT', call('XLEN', stream) - kept + 1)
+    target = old[#old][1]
   end
   if age then
     local limit = string.format('%.0f-0', now() - age)
-    local first = call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-    if first and before(first[1], limit) and (target == nil or before(target, limit)) then target = limit end
+    if before(first[1], limit) and (target == nil or before(target, limit)) then target = limit end
   end
   if target == nil then return end
-  if not unacked then
-    local needed = neededFrom(stream)
-    if needed and before(needed, target) then target = needed end
-  end
+  if needed and before(needed, target) then target = needed end
   call('XTRIM', stream, 'MINID', target)
 end
 

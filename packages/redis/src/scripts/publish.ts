@@ -155,16 +155,19 @@ end
  * Begins a new run of numbers: what still comes over an earlier connection is out of turn from here on.
  *
  * ARGV: counter before or nothing, the new counter, its milliseconds. Returns how far the one before came, and what it
- * refused last.
+ * refused last; the same again when the same is asked again, since an answer may be lost.
  */
 export const TURN: string = `
-local last, refused
+local from = ARGV[2] .. ':from'
+local known = redis.call('GET', from)
+if known then return cmsgpack.unpack(known) end
+local reached = { '', '' }
 if ARGV[1] ~= '' then
-  last = redis.call('GETDEL', ARGV[1])
-  refused = redis.call('GETDEL', ARGV[1] .. ':refused')
+  reached = { redis.call('GETDEL', ARGV[1]) or '', redis.call('GETDEL', ARGV[1] .. ':refused') or '' }
 end
 redis.call('SET', ARGV[2], 1, 'PX', ARGV[3])
-return { last or '', refused or '' }
+redis.call('SET', from, cmsgpack.pack(reached), 'PX', ARGV[3])
+return reached
 `;
 
 /**
@@ -214,14 +217,19 @@ local function toOne(field, members, frame)
 end
 
 local refused
+-- Those of one topic mostly come in a row.
+local lastLetter, lastTopic, groups, channel
 for at = 3, #ARGV, 3 do
   local letter, topic, frame = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   if letter == 'r' then
     call('PUBLISH', root .. 'i:' .. topic, frame)
   else
-    if letter == 'e' then call('PUBLISH', root .. 'e:' .. topic, frame) end
+    if letter ~= lastLetter or topic ~= lastTopic then
+      lastLetter, lastTopic, groups, channel = letter, topic, membersOf(letter, topic), root .. 'e:' .. topic
+    end
+    if letter == 'e' then call('PUBLISH', channel, frame) end
     local reached = false
-    for _, group in ipairs(membersOf(letter, topic)) do
+    for _, group in ipairs(groups) do
       if toOne(group[1], group[2], frame) then reached = true end
     end
     if letter == 'q' and not reached then
