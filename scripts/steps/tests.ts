@@ -34,17 +34,18 @@ export function suites(brokers: string[], variants: boolean): string[] {
   );
 }
 
+/** One file after the other: most wait for servers and other processes, and nothing is to compete with their timing. */
+const ALONE = '--no-file-parallelism';
+
 /** Every test but the suite. */
 export function unit(brokers: string[]): Promise<Tally> {
-  return vitest(
-    brokers,
-    [...SUITES, VARIANTS].flatMap((pattern) => ['--exclude', pattern]),
-  );
+  const others = [...SUITES, VARIANTS].flatMap((pattern) => ['--exclude', pattern]);
+  return vitest(brokers, [ALONE, ...others]);
 }
 
-/** The suite on one broker after the other: its cases wait for servers, and nothing is to compete with their timing. */
+/** The suite, on one broker after the other. */
 export function conformance(brokers: string[], variants: boolean): Promise<Tally> {
-  return vitest(brokers, ['--no-file-parallelism', ...suites(brokers, variants)]);
+  return vitest(brokers, [ALONE, ...suites(brokers, variants)]);
 }
 
 /** Vitest's output is shown while it runs, for it takes longest. */

@@ -110,7 +110,8 @@ const SPEC: check.Spec<KafkaOptions> = {
   brokers: either(addresses, (value) =>
     Array.isArray(value) && value.length > 0 ? arrayOf(address)(value) : 'a list of host:port',
   ),
-  url: (value) => (parseUrl(value) === undefined ? 'kafka://host:port, kafkas://host:port or host:port' : undefined),
+  url: (value) =>
+    parseUrl(value) === undefined ? 'kafka://host:port, kafkas://host:port or host:port' : undefined,
   clientId: text(200),
   ssl: either(boolean, anyObject),
   sasl: credentials,
@@ -207,7 +208,9 @@ function listOf(brokers: string | readonly string[]): readonly string[] {
 
 function parseUrl(url: unknown): Pick<KafkaOptions, 'brokers' | 'ssl' | 'sasl'> | undefined {
   const parts =
-    typeof url === 'string' ? /^(?:kafka(s?):\/\/(?:([^:@/]*):([^@/]*)@)?)?([^/@]+:\d+(?:,[^/@]+)?)\/?$/.exec(url) : null;
+    typeof url === 'string'
+      ? /^(?:kafka(s?):\/\/(?:([^:@/]*):([^@/]*)@)?)?([^/@]+:\d+(?:,[^/@]+)?)\/?$/.exec(url)
+      : null;
   if (parts === null || addresses(parts[4]) !== undefined) return undefined;
   const [, secure, user, password, brokers] = parts;
   const sasl =

@@ -64,6 +64,8 @@ export class Batch implements Expecting {
   /** Work that is under way beside the answers: the flush of what nobody answers, a look at a duplicate. */
   #pending = 0;
   #done = false;
+  /** When it was sent; milliseconds since the epoch. */
+  sentAt = 0;
 
   constructor(space: Space, records: readonly BusRecord[], indexes: readonly number[], end: BatchEnd) {
     this.#space = space;
@@ -73,6 +75,7 @@ export class Batch implements Expecting {
   }
 
   send(): void {
+    this.sentAt = Date.now();
     const { link } = this.#space;
     this.#address = link.expect(this);
     const frames = new Frames();

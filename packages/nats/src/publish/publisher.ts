@@ -15,6 +15,12 @@ const PAUSE = 150;
 /** Milliseconds before what was in the way is taken for stored. */
 const BUSY = 20;
 
+/**
+ * Milliseconds after which what nobody answered is sent again: a stream's leader that dies takes with it what it had not
+ * passed on, while the connection to another node stays. Longer than an election, and than a busy server's answer takes.
+ */
+const UNANSWERED = 6_000;
+
 const pause = (time: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, time).unref());
 
 /** A call of `publish`: what of it is not yet accepted. */
@@ -39,6 +45,7 @@ interface Call {
 export class Publisher implements LinkListener {
   readonly #space: Space;
   readonly #waiting: Call[] = [];
+  readonly #sent = new Set<Batch>();
   #pumping = false;
   #calls = 0;
 
@@ -67,8 +74,9 @@ export class Publisher implements LinkListener {
     });
   }
 
-  /** What waits for the connection ends at its deadline. */
+  /** What waits for the connection ends at its deadline; what waits for an answer is sent again. */
   tick(now: number): void {
+    for (const batch of [...this.#sent]) if (now - batch.sentAt > UNANSWERED) batch.broken();
     for (const call of [...this.#waiting]) if (call.deadline <= now) this.#giveUp(call);
   }
 
@@ -144,7 +152,8 @@ export class Publisher implements LinkListener {
   }
 
   #send(call: Call): void {
-    const batch = new Batch(this.#space, call.records, call.left, (failures, again, pause) => {
+    const batch: Batch = new Batch(this.#space, call.records, call.left, (failures, again, pause) => {
+      this.#sent.delete(batch);
       call.failures.push(...failures);
       call.left = again;
       call.pause = pause;
@@ -156,6 +165,7 @@ export class Publisher implements LinkListener {
       this.#waiting.splice(at < 0 ? this.#waiting.length : at, 0, call);
       void this.#pump();
     });
+    this.#sent.add(batch);
     batch.send();
   }
 
