@@ -1,6 +1,7 @@
 // Runs the conformance suite on every broker and writes the matrix of cases by broker to docs/conformance.md:
 //
 //   pnpm run conformance
+//   pnpm run conformance --variants     also clusters and other versions of the servers
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -68,7 +69,7 @@ if (import.meta.main) {
   const folder = mkdtempSync(join(tmpdir(), 'ambus-conformance-'));
   try {
     process.env.AMBUS_CONFORMANCE_RESULTS = folder;
-    const files = suites([], true);
+    const files = suites([], process.argv.includes('--variants'));
     const run = await tool('vitest', 'vitest', ['run', '--no-file-parallelism', ...files]);
     const all = readdirSync(folder)
       .sort()

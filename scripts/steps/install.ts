@@ -5,6 +5,12 @@ import { type Result, root, run, tool } from '../run.ts';
 import { one, sum, type Tally, tally } from '../tally.ts';
 import { usage } from './usage.ts';
 
+/**
+ * What a package's users need beside ECMAScript and Node while they check the types of their dependencies, too
+ * (no `skipLibCheck`): the types of `nats` name `TextEncoder` as a browser's global.
+ */
+const LIBRARIES: Readonly<Record<string, readonly string[]>> = { '@ambus/nats': ['dom'] };
+
 /** Installs every tarball into an empty project of its own, with npm as most users do, and uses it. */
 export async function install(packages: Packed[], folder: string): Promise<Tally> {
   const tallies: Tally[] = [];
@@ -36,12 +42,13 @@ async function installOne({ manifest }: Packed, packages: Packed[], folder: stri
   const installed = await run(npm, [], { cwd: project, shell: true });
   if (installed.code !== 0) return named(`npm install of ${manifest.name}`, installed);
 
+  const libraries = LIBRARIES[manifest.name] ?? [];
   const results = await Promise.all([
     labelled('import', run(process.execPath, ['esm.mjs'], { cwd: project })),
     labelled('require', run(process.execPath, ['cjs.cjs'], { cwd: project })),
-    labelled('types, node16 ESM', compile(project, 'types.mts', 'node16')),
-    labelled('types, node16 CommonJS', compile(project, 'types.cts', 'node16')),
-    labelled('types, bundler', compile(project, 'types.ts', 'bundler')),
+    labelled('types, node16 ESM', compile(project, 'types.mts', 'node16', libraries)),
+    labelled('types, node16 CommonJS', compile(project, 'types.cts', 'node16', libraries)),
+    labelled('types, bundler', compile(project, 'types.ts', 'bundler', libraries)),
   ]);
   return sum(results);
 
@@ -86,9 +93,15 @@ function versionOf(name: string): string {
   return version;
 }
 
-function compile(project: string, file: string, resolution: 'node16' | 'bundler'): Promise<Result> {
+function compile(
+  project: string,
+  file: string,
+  resolution: 'node16' | 'bundler',
+  libraries: readonly string[],
+): Promise<Result> {
   const module = resolution === 'node16' ? 'node16' : 'esnext';
-  const options = ['--noEmit', '--strict', '--target', 'es2023', '--lib', 'es2023,esnext.disposable'];
+  const lib = ['es2023', 'esnext.disposable', ...libraries].join();
+  const options = ['--noEmit', '--strict', '--target', 'es2023', '--lib', lib];
   const types = ['--types', 'node', '--typeRoots', join(root, 'node_modules', '@types')];
   const how = ['--module', module, '--moduleResolution', resolution];
   return tool('typescript', 'tsc', [...options, ...types, ...how, '--ignoreConfig', file], { cwd: project });

@@ -3,10 +3,13 @@ import { infoOf } from '../server/consumers.ts';
 import { NANOSECONDS, type Space } from '../server/space.ts';
 import { serverHeader, statusOf } from '../wire/headers.ts';
 
-/** Nanoseconds that a request waits at the server before it is made anew. */
-const EXPIRES = 30e9;
-/** Nanoseconds between two signs of life of a request that waits. */
-const HEARTBEAT = 5e9;
+/**
+ * Share of the lease that a request waits at the server before it is made anew. A connection that swallows everything has
+ * its requests there for as long, and each record that is sent to them counts as delivered: it must not be for many leases.
+ */
+const EXPIRES = 1 / 4;
+/** Share of that between two signs of life of a request that waits. */
+const HEARTBEAT = 1 / 3;
 /** Nanoseconds that a request waits at a server of a cluster. */
 const SOON = 5e8;
 /** Milliseconds that the end of one may be late. */
@@ -77,12 +80,13 @@ export class Flow {
     const batch = count - this.outstanding;
     if (this.outstanding === 0) this.#heard = Date.now();
     this.outstanding += batch;
+    const expires = Math.max(Math.round(link.settings.lease * EXPIRES * NANOSECONDS), SOON);
     const root = link.settings.domain === undefined ? '$JS.API' : `$JS.${link.settings.domain}.API`;
     link.send(
       `${root}.CONSUMER.MSG.NEXT.${stream}.${this.#consumer}`,
       this.#endsWithRequests
         ? `{"batch":${batch},"expires":${SOON}}`
-        : `{"batch":${batch},"expires":${EXPIRES},"idle_heartbeat":${HEARTBEAT}}`,
+        : `{"batch":${batch},"expires":${expires},"idle_heartbeat":${Math.round(expires * HEARTBEAT)}}`,
       this.#inbox,
     );
   }
