@@ -13,8 +13,8 @@ import { ReadyQueue } from './ready.ts';
 export interface FeedHost {
   /** Whether records may be handed out now. */
   readonly open: boolean;
-  /** Notes that these go to core; what it returns is waited for first. */
-  handing(parts: ReadonlySet<Part>): Promise<unknown> | undefined;
+  /** Notes what goes to core now; what it returns is waited for first. */
+  handing(): Promise<unknown> | undefined;
   /** Accounts have changed. */
   changed(): void;
   /** The log of a part begins anew. */
@@ -26,6 +26,8 @@ export interface FeedHost {
 
 /** Records of slow keys that may be parked, as a multiple of what is read ahead. */
 const PARKED = 20;
+/** Batches on their way to core at a time: a second is noted while the answer to the first travels. */
+const MOST_NOTES = 2;
 /** Bytes that may wait in one subscription, parked ones included. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
@@ -48,8 +50,11 @@ export class Feed {
   #bytes = 0;
   #order = 0;
   #scheduled = false;
-  #outbox: Entry[] = [];
-  #flushing = false;
+  /** On their way to core: chosen, and not noted yet. */
+  readonly #handing = new Set<Entry>();
+  #handed: Promise<unknown> = Promise.resolve();
+  /** Batches that are being noted. */
+  #notes = 0;
   #movedAt = 0;
   readonly #detached = new Set<Part>();
   /** Records whose retries were read before they themselves. */
@@ -160,13 +165,12 @@ export class Feed {
     const lost: Entry[] = [];
     for (const part of parts) {
       for (const entry of part.out) {
-        if (!this.#undelivered(entry)) lost.push(entry);
+        if (!this.#handing.delete(entry)) lost.push(entry);
         this.#returned(entry, LOST);
       }
       this.#detached.delete(part);
       this.remove(part);
     }
-    this.#outbox = this.#outbox.filter(({ state }) => state === OUT);
     if (lost.length > 0) this.#sink.lost(lost);
   }
 
@@ -334,9 +338,9 @@ export class Feed {
   }
 
   #pump(): void {
-    if (this.paused || !this.#host.open || this.#flushing) return;
+    if (this.paused || !this.#host.open || this.#notes >= MOST_NOTES) return;
     const { prefetch } = this.source;
-    const parts = new Set<Part>();
+    const batch: Entry[] = [];
     let skipped: Entry[] | undefined;
     while (this.#lent < prefetch) {
       const entry = this.#ready.take();
@@ -360,26 +364,32 @@ export class Feed {
       entry.attempt = this.#counted ? part.ledger.hand(entry.offset) + entry.before : 1;
       part.out.add(entry);
       part.dirty = true;
-      parts.add(part);
       this.#lent++;
       this.#movedAt = Date.now();
-      this.#outbox.push(entry);
+      this.#handing.add(entry);
+      batch.push(entry);
     }
     for (const entry of skipped ?? []) this.#ready.push(entry);
-    if (this.#outbox.length > 0) void this.#deliver(parts);
+    if (batch.length === 0) return;
+    const noted = this.#host.handing();
+    if (noted === undefined) {
+      this.#hand(batch);
+      return;
+    }
+    this.#notes++;
+    const before = this.#handed;
+    this.#handed = noted
+      .then(() => before)
+      .then(() => {
+        this.#notes--;
+        this.#hand(batch);
+      });
   }
 
-  async #deliver(parts: ReadonlySet<Part>): Promise<void> {
-    this.#flushing = true;
-    try {
-      const noted = this.#host.handing(parts);
-      if (noted !== undefined) await noted;
-    } finally {
-      this.#flushing = false;
-    }
-    const batch = this.#outbox;
-    this.#outbox = [];
-    if (batch.length > 0 && !this.#closed) this.#sink.deliver(batch);
+  #hand(batch: readonly Entry[]): void {
+    // What was taken back or lost meanwhile is not among them any more.
+    const deliveries = batch.filter((entry) => this.#handing.delete(entry));
+    if (deliveries.length > 0 && !this.#closed) this.#sink.deliver(deliveries);
     this.wake();
   }
 
@@ -389,14 +399,9 @@ export class Feed {
 
   /** Takes back what is on its way to core. */
   #recall(which: (entry: Entry) => boolean): void {
-    const recalled = this.#outbox.filter(which);
-    if (recalled.length === 0) return;
-    this.#outbox = this.#outbox.filter((entry) => !recalled.includes(entry));
-    this.release(recalled);
-  }
-
-  #undelivered(entry: Entry): boolean {
-    return this.#outbox.includes(entry);
+    const recalled = [...this.#handing].filter(which);
+    for (const entry of recalled) this.#handing.delete(entry);
+    if (recalled.length > 0) this.release(recalled);
   }
 
   #returned(entry: Entry, state: number): void {

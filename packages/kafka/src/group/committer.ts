@@ -46,12 +46,11 @@ export class Committer {
     this.#schedule();
   }
 
-  /** Resolves when a commit of what is accounted now was written to the connection. */
-  async write(): Promise<void> {
-    while (this.#flying >= AT_ONCE && !this.#closed) await new Promise((resolve) => setImmediate(resolve));
-    void this.#send();
-    // The request is written some microtasks from now; what comes after them finds it on its way.
-    await new Promise((resolve) => setImmediate(resolve));
+  /** As `commit`, without waiting for those that are under way. */
+  commitAtOnce(): Promise<boolean> {
+    const committed = this.commit();
+    if (this.#flying < AT_ONCE) void this.#send();
+    return committed;
   }
 
   /** All that was waited for is in vain. */

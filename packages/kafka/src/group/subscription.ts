@@ -139,8 +139,9 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     while (!this.#closed && !this.#member.stable) await wait(20);
   }
 
-  async handing(): Promise<void> {
-    if (this.#durable) await this.#committer.write();
+  /** The note that a message is handed out is on the server before its handler sees it: no crash makes it forget one. */
+  handing(): Promise<unknown> | undefined {
+    return this.#durable ? this.#committer.commitAtOnce() : undefined;
   }
 
   changed(): void {
