@@ -1,4 +1,4 @@
-import { type Bus, createBus } from '@ambus/core';
+import { type Bus, createBus, type Subscription } from '@ambus/core';
 import type { Consuming, Contestant, Durable, OnPayload } from '../network/contestant.ts';
 
 const EPHEMERAL = 'live';
@@ -8,14 +8,23 @@ async function consume(
   topic: string,
   group: string | undefined,
   handle: OnPayload,
+  members: number,
 ): Promise<Consuming> {
   const before = bus.stats().acked;
-  const subscription = await bus.subscribe<object>(topic, ({ data }) => handle(data), {
-    ...(group === undefined ? {} : { group }),
-    prefetch: 1_000,
-    concurrency: 100,
-  });
-  return { done: () => bus.stats().acked - before, stop: () => subscription.unsubscribe() };
+  const subscribe = (): Promise<Subscription> =>
+    bus.subscribe<object>(topic, ({ data }) => handle(data), {
+      ...(group === undefined ? {} : { group }),
+      prefetch: 1_000,
+      concurrency: 100,
+    });
+  const subscriptions = await Promise.all(Array.from({ length: members }, subscribe));
+  return {
+    done: () => bus.stats().acked - before,
+    leave: async () => subscriptions.pop()?.unsubscribe(),
+    async stop() {
+      await Promise.all(subscriptions.map((subscription) => subscription.unsubscribe()));
+    },
+  };
 }
 
 /** The bus with its own defaults, but for a prefetch that is as large as the twins' fetches. */
@@ -41,11 +50,11 @@ export function ambus(
             await bus.admin.ensureGroup(topic, 'bench', 'new');
           },
           publish,
-          consume: (topic, handle) => consume(bus, topic, 'bench', handle),
+          consume: (topic, handle, members) => consume(bus, topic, 'bench', handle, members),
         },
         ephemeral: {
           publish: (topic, payloads) => publish(`${EPHEMERAL}.${topic}`, payloads),
-          consume: (topic, handle) => consume(bus, `${EPHEMERAL}.${topic}`, undefined, handle),
+          consume: (topic, handle) => consume(bus, `${EPHEMERAL}.${topic}`, undefined, handle, 1),
         },
         requests: {
           async respond(topic) {

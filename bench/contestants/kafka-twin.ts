@@ -1,4 +1,4 @@
-import { CompressionTypes, Kafka, logLevel } from 'kafkajs';
+import { CompressionTypes, type Consumer, Kafka, logLevel } from 'kafkajs';
 import type { Contestant } from '../network/contestant.ts';
 
 const PARTITIONS = 6;
@@ -24,30 +24,40 @@ export const contestant: Contestant = {
           const messages = payloads.map((payload) => ({ value: JSON.stringify(payload) }));
           await producer.send({ topic, messages, acks: -1, compression: CompressionTypes.None });
         },
-        async consume(topic, handle) {
-          const consumer = kafka.consumer({ groupId: `bench-${topic}`, maxWaitTimeInMs: 100 });
+        async consume(topic, handle, members) {
           let done = 0;
-          await consumer.connect();
-          await consumer.subscribe({ topic });
-          const joined = new Promise<void>((resolve) => {
-            consumer.on(consumer.events.GROUP_JOIN, () => resolve());
-          });
-          await consumer.run({
-            autoCommit: false,
-            eachBatchAutoResolve: false,
-            partitionsConsumedConcurrently: PARTITIONS,
-            async eachBatch({ batch, resolveOffset }) {
-              for (const { value, offset } of batch.messages) {
-                await handle(JSON.parse(value!.toString()));
-                resolveOffset(offset);
-              }
-              const offset = String(BigInt(batch.lastOffset()) + 1n);
-              await consumer.commitOffsets([{ topic, partition: batch.partition, offset }]);
-              done += batch.messages.length;
+          const join = async (): Promise<Consumer> => {
+            const consumer = kafka.consumer({ groupId: `bench-${topic}`, maxWaitTimeInMs: 100 });
+            await consumer.connect();
+            await consumer.subscribe({ topic });
+            const joined = new Promise<void>((resolve) => {
+              consumer.on(consumer.events.GROUP_JOIN, () => resolve());
+            });
+            await consumer.run({
+              autoCommit: false,
+              eachBatchAutoResolve: false,
+              partitionsConsumedConcurrently: PARTITIONS,
+              async eachBatch({ batch, resolveOffset }) {
+                for (const { value, offset } of batch.messages) {
+                  await handle(JSON.parse(value!.toString()));
+                  resolveOffset(offset);
+                }
+                const offset = String(BigInt(batch.lastOffset()) + 1n);
+                await consumer.commitOffsets([{ topic, partition: batch.partition, offset }]);
+                done += batch.messages.length;
+              },
+            });
+            await joined;
+            return consumer;
+          };
+          const consumers = await Promise.all(Array.from({ length: members }, join));
+          return {
+            done: () => done,
+            leave: async () => consumers.pop()?.disconnect(),
+            async stop() {
+              await Promise.all(consumers.map((consumer) => consumer.disconnect()));
             },
-          });
-          await joined;
-          return { done: () => done, stop: () => consumer.disconnect() };
+          };
         },
       },
       async close() {

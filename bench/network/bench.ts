@@ -49,7 +49,10 @@ export async function benchBroker(
         (error: Error) => out.push(`${name}: did not start: ${error.message}\n`),
       );
     }
-    for (const shape of SHAPES.filter((one) => one.name.includes(only))) {
+    const wanted = SHAPES.filter(
+      ({ name, servers }) => name.includes(only) && (servers === undefined || servers.includes(kind)),
+    );
+    for (const shape of wanted) {
       for (const size of shape.sizes) {
         const able = pairs.filter(({ offers }) => offers.includes(shape.needs));
         const measured = await interleave(able, rounds, (pair) =>

@@ -12,6 +12,8 @@ export type OnPayload = (payload: object) => void | Promise<void>;
 export interface Consuming {
   /** Messages that are done, acks answered by the server included. */
   done(): number;
+  /** One member of the group goes. Only where there are several. */
+  leave?(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -21,7 +23,8 @@ export interface Durable {
   prepare(topic: string): Promise<void>;
   /** Resolves when the server has stored them all. Each payload is serialized by itself. */
   publish(topic: string, payloads: readonly object[]): Promise<void>;
-  consume(topic: string, handle: OnPayload): Promise<Consuming>;
+  /** @param members - of the group; more than one only on Kafka */
+  consume(topic: string, handle: OnPayload, members: number): Promise<Consuming>;
 }
 
 /** Messages that live only in flight. */

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
+import type { ServerKind } from './bench.ts';
 import type { Size } from './contestant.ts';
 import type { Pair } from './program.ts';
 import type { Way } from './worker.ts';
 
 /** Messages that wait for their confirmation at a time, and requests in flight. */
-const WINDOW = 500;
+const WINDOW = 1_000;
 const IN_FLIGHT = 100;
 
 /** What is measured: a rate per second, or milliseconds. */
@@ -15,6 +16,8 @@ export interface Shape {
   /** How many messages take about a second. */
   readonly count: number;
   readonly sizes: readonly Size[];
+  /** Servers that it is about; all where it is missing. */
+  readonly servers?: readonly ServerKind[];
   run(pair: Pair, size: Size, count: number): Promise<number>;
 }
 
@@ -29,7 +32,7 @@ interface Span {
 }
 
 const publishing = (pair: Pair, way: Way, topic: string, size: Size, count: number): Promise<Span> =>
-  pair.publisher.call<Span>({ do: 'publish', way, topic, size, count, window: WINDOW });
+  pair.publisher.call<Span>({ do: 'publish', way, topic, size, count, window: Math.min(WINDOW, count) });
 
 async function consumed(pair: Pair, count: number): Promise<number> {
   const end = await pair.consumer.call<number>({ do: 'await', count });
@@ -38,11 +41,11 @@ async function consumed(pair: Pair, count: number): Promise<number> {
 }
 
 /** Published while it is consumed, from the first publish to the last ack. */
-async function live(pair: Pair, way: Way, size: Size, wanted: number): Promise<number> {
+async function live(pair: Pair, way: Way, size: Size, wanted: number, members = 1): Promise<number> {
   const count = whole(wanted);
   const topic = freshTopic();
   if (way === 'durable') await pair.consumer.call({ do: 'prepare', topic });
-  await pair.consumer.call({ do: 'consume', way, topic });
+  await pair.consumer.call({ do: 'consume', way, topic, members });
   const { start } = await publishing(pair, way, topic, size, count);
   return rate(count, start, await consumed(pair, count));
 }
@@ -86,6 +89,50 @@ export const SHAPES: readonly Shape[] = [
     count: 40_000,
     sizes: SIZES,
     run: (pair, size, count) => live(pair, 'durable', size, count),
+  },
+  ...[1, 3].map(
+    (members): Shape => ({
+      name: `produced and consumed at once, group of ${members}`,
+      needs: 'durable',
+      unit: 'per second',
+      count: 100_000,
+      sizes: ['1 KB'],
+      servers: ['kafka'],
+      run: (pair, size, count) => live(pair, 'durable', size, count, members),
+    }),
+  ),
+  {
+    name: 'from subscribing to the first message',
+    needs: 'durable',
+    unit: 'ms',
+    count: 1,
+    sizes: ['100 B'],
+    servers: ['kafka'],
+    async run(pair, size) {
+      const topic = freshTopic();
+      await pair.consumer.call({ do: 'prepare', topic });
+      await publishing(pair, 'durable', topic, size, 1);
+      const start = await pair.consumer.call<number>({ do: 'consume', way: 'durable', topic });
+      return (await consumed(pair, 1)) - start;
+    },
+  },
+  {
+    name: 'until all is consumed again when one of three members has gone',
+    needs: 'durable',
+    unit: 'ms',
+    count: 60,
+    sizes: ['100 B'],
+    servers: ['kafka'],
+    async run(pair, size, count) {
+      const topic = freshTopic();
+      await pair.consumer.call({ do: 'prepare', topic });
+      await pair.consumer.call({ do: 'consume', way: 'durable', topic, members: 3 });
+      await publishing(pair, 'durable', topic, size, count);
+      await pair.consumer.call({ do: 'await', count });
+      const start = await pair.consumer.call<number>({ do: 'leave' });
+      await publishing(pair, 'durable', topic, size, count);
+      return (await consumed(pair, 2 * count)) - start;
+    },
   },
   {
     name: 'live, ephemeral',

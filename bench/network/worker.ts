@@ -15,7 +15,10 @@ export type Command =
       readonly count: number;
       readonly window: number;
     }
-  | { readonly do: 'consume'; readonly way: Way; readonly topic: string }
+  /** Resolves when all members of the group are there, to when they were told to come. */
+  | { readonly do: 'consume'; readonly way: Way; readonly topic: string; readonly members?: number }
+  /** One of them goes. Resolves when it is gone, to when it was told to go. */
+  | { readonly do: 'leave' }
   /** Resolves when so many are done, to when that was. */
   | { readonly do: 'await'; readonly count: number }
   | { readonly do: 'respond'; readonly topic: string }
@@ -80,10 +83,16 @@ async function carryOut(command: Command): Promise<unknown> {
     case 'consume': {
       latencies = [];
       const start = now();
-      consuming = await session[command.way]!.consume(command.topic, (payload) => {
+      const handle = (payload: object): void => {
         const { at } = payload as { at?: number };
         if (at !== undefined) latencies.push(now() - at);
-      });
+      };
+      consuming = await session[command.way]!.consume(command.topic, handle, command.members ?? 1);
+      return start;
+    }
+    case 'leave': {
+      const start = now();
+      await consuming!.leave!();
       return start;
     }
     case 'await': {

@@ -25,10 +25,14 @@ export function startKafka(options: ServerOptions['kafka'] = {}): Promise<Server
 }
 
 /** Few partitions, for the same reason. */
-const SMALL: KafkaOptions = { partitions: 4 };
+export const SMALL: KafkaOptions = { partitions: 4 };
 
-/** Every broker has a proxy of its own, so that one of them can be cut off. */
-export function setupOf(server: Server): IsolatedSetup {
+/**
+ * Every broker has a proxy of its own, so that one of them can be cut off.
+ *
+ * @param options - of the servers that cases start for themselves
+ */
+export function setupOf(server: Server, options: ServerOptions['kafka'] = {}): IsolatedSetup {
   const proxies = new Map<Broker, FaultProxy>();
   const login = (): KafkaOptions => {
     const { user, password } = server.credentials;
@@ -63,7 +67,7 @@ export function setupOf(server: Server): IsolatedSetup {
     broker: 'kafka',
     create,
     shortLease: { sessionTimeout: 1_500 },
-    isolate: isolated,
+    isolate: async () => setupOf(await startKafka(options), options),
     patience: 15_000,
     about: { version: server.version, started: server.started },
     close: () => server.close(),
@@ -83,7 +87,7 @@ export function setupOf(server: Server): IsolatedSetup {
       },
       processes: { broker: 'kafka', url: `kafka://${server.host}:${server.port}` },
       nowhere: { create: () => kafka({ brokers: '127.0.0.1:1' }) },
-      cluster: cluster(),
+      cluster: cluster(options),
       credentials: {
         async createWrong() {
           const { host, port } = await secured();
@@ -103,10 +107,6 @@ export function setupOf(server: Server): IsolatedSetup {
   };
 }
 
-async function isolated(): Promise<IsolatedSetup> {
-  return setupOf(await startKafka());
-}
-
 /** Servers that several cases share, and their end. */
 const shared = new Map<string, Promise<Server>>();
 
@@ -124,8 +124,8 @@ const secured = (): Promise<Server> => share('auth', () => startKafka({ auth: 'p
 const encrypted = (): Promise<Server> => share('tls', () => startKafka({ tls: true }));
 
 /** Three nodes, of which one can go. */
-function cluster(): NonNullable<ServerControl['cluster']> {
-  const start = (): Promise<Server> => share('cluster', () => startKafka({ cluster: 3 }));
+function cluster(options: ServerOptions['kafka']): NonNullable<ServerControl['cluster']> {
+  const start = (): Promise<Server> => share('cluster', () => startKafka({ ...options, cluster: 3 }));
   return {
     async create() {
       const { nodes } = await start();
