@@ -2,4 +2,5 @@
 import './formats/avro.ts';
 import './formats/bus.ts';
 import './formats/json.ts';
+import './formats/kafka.ts';
 import './formats/protobuf.ts';

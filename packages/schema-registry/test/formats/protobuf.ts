@@ -71,6 +71,17 @@ it.each([
   expect(await reader.deserialize(body, on('elsewhere'))).toStrictEqual(data);
 });
 
+it.each([
+  ['int32 a = 1;', { a: 150 }, '089601'],
+  ['string b = 2;', { b: 'testing' }, '120774657374696e67'],
+])('writes %s as the documentation of Protocol Buffers has it', async (field, data, bytes) => {
+  const topic = registry.topic('documented');
+  const schema = `syntax = "proto3"; message Test { ${field} }`;
+  const writer = await protobuf({ registry: registry.client(), schemas: { [topic]: { schema } } });
+  const body = Buffer.from(await writer.serialize(data, on(topic)));
+  expect(body.subarray(5).toString('hex')).toBe(`00${bytes}`);
+});
+
 it('finds its own message where a package is spread over files', async () => {
   const topic = registry.topic('files');
   const common =
