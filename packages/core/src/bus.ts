@@ -79,7 +79,7 @@ export class MessageBus implements Bus {
     });
     this.#core = {
       ...setup.core,
-      publish: (topic, data, options) => this.#sender.publish(topic, data, options),
+      publish: (...publish) => this.#sender.publish(...publish),
     };
     this.#connection = setup.connection;
     this.#sender = setup.sender;

@@ -55,6 +55,7 @@ export const PUBLISH: Wrong = {
   delay: milliseconds,
   deliverAt: ['tomorrow', Date.now(), new Date(Number.NaN)],
   delivery: ['twice', 1],
+  transaction: ['yes', 1],
   idempotencyKey: text,
   retry: [...retry, { order: 'block' }, { retryOn: () => true }, { retryOn: Error }],
   compress,
