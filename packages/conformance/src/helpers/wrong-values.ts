@@ -55,7 +55,6 @@ export const PUBLISH: Wrong = {
   delay: milliseconds,
   deliverAt: ['tomorrow', Date.now(), new Date(Number.NaN)],
   delivery: ['twice', 1],
-  transaction: ['yes', 1],
   idempotencyKey: text,
   retry: [...retry, { order: 'block' }, { retryOn: () => true }, { retryOn: Error }],
   compress,
@@ -79,6 +78,7 @@ export const SUBSCRIBE: Wrong = {
   order: ['wait', 5],
   from: ['start', 5, new Date(Number.NaN)],
   delivery: ['twice', 5],
+  transaction: ['yes', 1],
   signal,
 };
 
