@@ -87,6 +87,38 @@ export function txnOffsetCommit(
   };
 }
 
+export interface OpenTransactions {
+  readonly error: number;
+  readonly ids: readonly string[];
+}
+
+/** Transactions that this node coordinates and that nobody has ended yet. Only servers since 3.0 know it. */
+export function listOpenTransactions(): Request<OpenTransactions> {
+  return {
+    key: 66,
+    version: 0,
+    name: 'ListTransactions',
+    write: (to) =>
+      to
+        .noTags()
+        .compactList(['Ongoing'], (state) => to.compactText(state))
+        .uvarint(1)
+        .noTags(),
+    read(from) {
+      from.tags();
+      const error = from.skip(4).i16();
+      from.compactList(() => from.compactText());
+      const ids = from.compactList(() => {
+        const id = from.compactText()!;
+        from.skip(8).compactText();
+        from.tags();
+        return id;
+      });
+      return { error, ids };
+    },
+  };
+}
+
 export function endTxn({ transactionalId, producer }: Transactor, commit: boolean): Request<number> {
   return {
     key: 26,

@@ -23,10 +23,10 @@ export interface SlotsHost {
   rejoin(): void;
   membership(): Membership | undefined;
   wants(): boolean;
-  /** Whether a slot may go while core still has something of it. */
-  readonly lends: boolean;
+  /** The name of the member's transactions. With these a slot may not go while core still has something of it. */
+  readonly transaction: string | undefined;
   /** Who is in the group now. */
-  membersAre(members: ReadonlySet<string>): void;
+  membersAre(members: ReadonlySet<string>, assignment: Assignment): void;
 }
 
 const LOOK = 20;
@@ -84,6 +84,7 @@ export class Slots {
       draining: [...this.#draining],
       wants: this.#host.wants(),
       stuck: this.stuck,
+      transaction: this.#host.transaction,
       slots: Math.max(
         this.#hub.settings.partitions,
         ...this.#sourceTopics.map(({ partitions }) => partitions),
@@ -120,7 +121,7 @@ export class Slots {
     const epoch = ++this.#epoch;
     this.#of = assignment.of;
     this.members = new Set(assignment.members);
-    this.#host.membersAre(this.members);
+    this.#host.membersAre(this.members, assignment);
     this.#pendingPlan = assignment.pending;
     this.#adopting = true;
     void this.#adopt(assignment, epoch).catch((error: unknown) => {
@@ -185,7 +186,7 @@ export class Slots {
       for (const part of this.#feed.parts.values()) {
         if (part.slot !== slot) continue;
         this.#feed.drain(part);
-        if (!this.#host.lends) this.#feed.recall(part);
+        if (this.#host.transaction !== undefined) this.#feed.recall(part);
       }
     }
     for (const slot of slots) this.#owned.add(slot);
@@ -289,7 +290,7 @@ export class Slots {
     const free: number[] = [];
     for (const slot of this.#draining) {
       const own = parts.filter((part) => part.slot === slot);
-      if (!this.#host.lends && own.some(({ out }) => out.size > 0)) continue;
+      if (this.#host.transaction !== undefined && own.some(({ out }) => out.size > 0)) continue;
       for (const part of own) {
         for (const entry of part.out) part.ledger.loans.set(entry.offset, member);
         part.dirty = true;

@@ -24,6 +24,7 @@ import { GroupMember } from './member.ts';
 import { readMarker } from './positions.ts';
 import { MOST_WAITING, moveToRetries } from './retries.ts';
 import { Slots } from './slots.ts';
+import { newTransactionalId } from './transaction.ts';
 import { TransactionalCommitter } from './transactional-committer.ts';
 
 const NONE: readonly Delivery[] = Object.freeze([]);
@@ -59,14 +60,18 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     this.id = names.group(source.group!, source.pattern, source.channel);
     this.#reader = new LogReader(cluster, catalog, { ...settings, minBytes: 1 });
     this.#feed = new Feed(source, sink, this, this.#reader, settings, hub.host.deduplicationWindow);
+    const transaction = source.transaction === true ? newTransactionalId(hub, this.id) : undefined;
     this.#slots = new Slots(hub, source, this.id, this.#feed, {
       commit: () => this.#committer.commit(),
       rejoin: () => this.#member.rejoin(),
       membership: () => this.#member.membership,
       wants: () => !this.#paused && !this.#closed,
-      membersAre: (members) => this.#loans.membersAre(members),
-      // An ack that reaches another member by way of the log cannot be in a transaction.
-      lends: source.transaction !== true,
+      membersAre: (members, assignment) => {
+        this.#loans.membersAre(members);
+        this.#transactional?.membersAre(assignment);
+      },
+      // An ack that reaches another member by way of the log cannot be in one.
+      transaction,
     });
     this.#loans = new Loans(hub, this.id, this.#feed, () => this.#committer.commit());
     this.#member = new GroupMember(this.id, cluster, settings, {
@@ -79,9 +84,9 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     });
     const parts = (): Iterable<Part> => this.#feed.parts.values();
     this.#transactional =
-      source.transaction === true
-        ? new TransactionalCommitter(hub, this.#member, parts, (error) => this.#giveUp(error))
-        : undefined;
+      transaction === undefined
+        ? undefined
+        : new TransactionalCommitter(hub, this.#member, transaction, parts, (error) => this.#giveUp(error));
     this.#committer = this.#transactional ?? new Committer(cluster, this.#member, parts);
   }
 

@@ -32,6 +32,24 @@ const LONGEST_AGAIN = 500;
 /** Subscriptions of this process that have had transactions. */
 let made = 0;
 
+/** Between a group's name and what follows: it stands in no name of a group with a durable topic. */
+const MARK = '~';
+
+/** What all names of a group's transactions begin with. */
+export function transactionsOf(group: string): string {
+  return group + MARK;
+}
+
+/** A name for the transactions of one subscription. Who comes back as a static member ends at once what was open when it went. */
+export function newTransactionalId({ settings, host }: Hub, group: string): string {
+  return transactionsOf(group) + (settings.groupInstanceId ?? `${host.busId}${MARK}${made++}`);
+}
+
+/** Milliseconds after which the server aborts a transaction whose process is gone. */
+export function transactionTimeout({ settings }: Hub): number {
+  return Math.max(settings.sessionTimeout, settings.requestTimeout * 2);
+}
+
 /**
  * The transactions of one subscription: each stores records and commits positions of the group, or does neither. One at
  * a time. Whatever goes wrong, the next identity under the same name ends what the last one had begun.
@@ -40,20 +58,17 @@ export class Transactions {
   readonly #hub: Hub;
   readonly #group: string;
   readonly #id: string;
-  /** Milliseconds after which the server aborts a transaction whose process is gone. */
   readonly #timeout: number;
   readonly #sequences = new Map<string, number>();
   #me: Transactor | undefined;
   #single = false;
   #closed = false;
 
-  constructor(hub: Hub, group: string) {
-    const { settings, host } = hub;
+  constructor(hub: Hub, group: string, id: string) {
     this.#hub = hub;
     this.#group = group;
-    // Who comes back under a static member's name ends at once what was open when it went.
-    this.#id = `${group}-${settings.groupInstanceId ?? `${host.busId}-${made++}`}`;
-    this.#timeout = Math.max(settings.sessionTimeout, settings.requestTimeout * 2);
+    this.#id = id;
+    this.#timeout = transactionTimeout(hub);
   }
 
   /** Rejects where transactions are not possible here. */

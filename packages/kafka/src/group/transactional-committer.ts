@@ -8,6 +8,8 @@ import type { Hub } from '../hub.ts';
 import { kindOf, partitionFor, toOut, tooLarge } from '../publish/publish.ts';
 import { type Accounts, type Commits, react, takeAccounts } from './accounts.ts';
 import type { GroupMember } from './member.ts';
+import { endOrphans } from './orphans.ts';
+import type { Assignment } from './plan.ts';
 import { Transactions } from './transaction.ts';
 
 const AGAIN = 30;
@@ -32,6 +34,7 @@ export class TransactionalCommitter implements Commits {
   /** Acked and not committed, with something staged. */
   #acked: Entry[] = [];
   #waiters: Waiter[] = [];
+  #members: ReadonlySet<string> = new Set();
   /** Counts the memberships that were lost. */
   #epoch = 0;
   #wanted = false;
@@ -43,6 +46,7 @@ export class TransactionalCommitter implements Commits {
   constructor(
     hub: Hub,
     member: GroupMember,
+    id: string,
     parts: () => Iterable<Part>,
     hopeless: (error: BusError) => void,
   ) {
@@ -50,11 +54,19 @@ export class TransactionalCommitter implements Commits {
     this.#member = member;
     this.#parts = parts;
     this.#hopeless = hopeless;
-    this.#transactions = new Transactions(hub, member.group);
+    this.#transactions = new Transactions(hub, member.group, id);
   }
 
   start(): Promise<void> {
     return this.#transactions.start();
+  }
+
+  /** Where somebody has gone, who may have left a transaction open. */
+  membersAre({ members, transactions }: Assignment): void {
+    const before = this.#members;
+    this.#members = new Set(members);
+    const left = before.size === 0 || [...before].some((member) => !this.#members.has(member));
+    if (left && transactions !== undefined) void endOrphans(this.#hub, this.#member.group, transactions);
   }
 
   /** See `BrokerSubscription.stage`. */
