@@ -93,43 +93,6 @@ describe.each(['4.3', '3.9'] as const)('Kafka %s', (version) => {
     await until(async () => (await bus.admin.group('aborted', 'g'))?.depth === 0);
   });
 
-  test('a backlog of thousands of transactions of one record each is consumed', {
-    timeout: 120_000,
-  }, async () => {
-    const bus = await newBus({ partitions: 1 });
-    await (await bus.subscribe('backlog', () => {}, { group: 'g' })).unsubscribe();
-    const client = new Kafka({ brokers: [`${server.host}:${server.port}`], logLevel: logLevel.NOTHING });
-    await Promise.all(
-      Array.from({ length: 15 }, async (_, part) => {
-        const producer = client.producer({
-          transactionalId: `${prefix}-many-${part}`,
-          maxInFlightRequests: 1,
-        });
-        await producer.connect();
-        for (let n = 0; n < 100; n++) {
-          const transaction = await producer.transaction();
-          await transaction.send({
-            topic: `${prefix}.backlog`,
-            messages: [{ value: `${part} ${n}` }],
-          });
-          await transaction.commit();
-        }
-        await producer.disconnect();
-      }),
-    );
-    const got: unknown[] = [];
-    await bus.subscribe(
-      'backlog',
-      ({ native }) => void got.push(String((native as { value: Buffer }).value)),
-      {
-        group: 'g',
-      },
-    );
-    await until(() => got.length >= 1_500, 60_000);
-    expect(new Set(got).size).toBe(1_500);
-    expect(got.length).toBe(1_500);
-  });
-
   test.concurrent.each(BREAKS)(
     'a connection that breaks at the $side of $name: one output',
     async (at) => {
