@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Bus, createBus } from '@ambus/core';
+import { type Bus, type BusOptions, createBus } from '@ambus/core';
 import type { Server } from '@ambus/testing';
 import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -41,9 +41,9 @@ describe.each(['4.3', '3.9'] as const)('Kafka %s', (version) => {
     await server.close();
   });
 
-  async function newBus(options: KafkaOptions = {}): Promise<Bus> {
+  async function newBus(options: KafkaOptions = {}, own: Partial<BusOptions> = {}): Promise<Bus> {
     const broker = kafka({ brokers: `${server.host}:${server.port}`, partitions: 2, ...options });
-    const bus = await createBus({ broker, prefix, logger: false });
+    const bus = await createBus({ broker, prefix, logger: false, ...own });
     buses.push(bus);
     return bus;
   }
@@ -91,6 +91,63 @@ describe.each(['4.3', '3.9'] as const)('Kafka %s', (version) => {
     expect(live.toSorted()).toEqual(all);
     expect(grouped.toSorted()).toEqual(all);
     await until(async () => (await bus.admin.group('aborted', 'g'))?.depth === 0);
+  });
+
+  test('what the server never takes ends as a dead letter, and others are handled', async () => {
+    const topics = [{ pattern: 'small', kafkaConfig: { 'max.message.bytes': '2000' } }];
+    const bus = await newBus({}, { topics });
+    const warnings: string[] = [];
+    bus.on('warning', ({ message }) => warnings.push(message));
+    const out = await collect(bus, 'small');
+    const letters: unknown[] = [];
+    const attempts: number[] = [];
+    await bus.subscribe('large.dead', ({ data }) => void letters.push(data), { group: 'g' });
+    await bus.subscribe<string>(
+      'large',
+      async (message) => {
+        if (message.data.length > 2_000) attempts.push(message.attempt);
+        await message.publish('small', message.data);
+      },
+      {
+        group: 'g',
+        transaction: true,
+        retry: { maxRetries: 2, initialDelay: 10 },
+        deadLetter: { topic: 'large.dead' },
+      },
+    );
+    const large = randomBytes(5_000).toString('hex');
+    await bus.publish('large', 'before');
+    await until(() => out.includes('before'));
+    await bus.publish('large', large);
+    await until(() => letters.length === 1);
+    expect(letters).toEqual([large]);
+    expect(attempts).toEqual([1, 2, 3]);
+    expect(warnings.length).toBeGreaterThan(0);
+    await bus.publish('large', 'after');
+    await until(() => out.includes('after'));
+    expect(out).toEqual(['before', 'after']);
+  });
+
+  test('a handler may publish more than fits one batch, and to many topics', async () => {
+    const bus = await newBus({ partitions: 1, compression: 'gzip' });
+    const out = await collect(bus, 'much.#');
+    await bus.subscribe(
+      'little',
+      async (message) => {
+        for (let n = 0; n < 30; n++) {
+          const data = { n, text: randomBytes(60_000).toString('hex') };
+          await message.publish(`much.${n % 3}`, data, { key: 'k' });
+        }
+      },
+      { group: 'g', transaction: true },
+    );
+    await bus.publish('little', 1);
+    await until(() => out.length >= 30);
+    const order = out.map((data) => (data as { n: number }).n);
+    for (const topic of [0, 1, 2]) {
+      const own = order.filter((n) => n % 3 === topic);
+      expect(own).toEqual(Array.from({ length: 10 }, (_, n) => 3 * n + topic));
+    }
   });
 
   test.concurrent.each(BREAKS)(

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import {
   type Bus,
+  LeaseLostError,
+  type Message,
   MessageTooLargeError,
   SerializationError,
   UnsupportedError,
@@ -166,6 +168,43 @@ export const deliveryTransactions: readonly Case[] = chapter('delivery', [
         () => out.data.includes('marker'),
       );
       assert.deepEqual(out.data.toSorted(), [...numbers(3).map((n) => `${n} alive`), 'marker']);
+    },
+  },
+  {
+    id: 'delivery/transaction-of-a-lost-lease',
+    name: 'a member that has lost its lease publishes nothing in its transaction, whatever its handler comes to',
+    needs: ['transactions', 'leases'],
+    power: ['cut'],
+    timeout: 60_000,
+    refused,
+    async run(t) {
+      const { bus, topic, output, group, out } = await world(t);
+      const { bus: slow, broker } = await t.busWithBroker({}, t.shortLease);
+      let lost: Message | undefined;
+      await slow.subscribe(
+        topic,
+        async (message) => {
+          await message.publish(output, 'slow');
+          lost ??= message;
+        },
+        { group, transaction: true, ack: 'manual' },
+      );
+      await bus.publish(topic, 1);
+      const message = await t.until('it has it', () => lost);
+      const restore = await t.server.cut!(broker);
+      const other = await t.bus({}, t.shortLease);
+      await other.subscribe(topic, (again) => again.publish(output, 'other'), { group, transaction: true });
+      await t.until('the other has published', () => out.data.length > 0, 30_000);
+      await restore();
+      await t.until('the first is told', () => message.signal.aborted, 30_000);
+      await rejection(LeaseLostError, () => message.publish(output, 'late'));
+      await rejection(LeaseLostError, () => message.ack());
+      await settled(t, bus, topic, group);
+      await t.after(
+        () => bus.publish(output, 'marker'),
+        () => out.data.includes('marker'),
+      );
+      assert.deepEqual(out.data, ['other', 'marker']);
     },
   },
   {

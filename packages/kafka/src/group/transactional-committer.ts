@@ -169,7 +169,9 @@ export class TransactionalCommitter implements Commits {
     const accounts = takeAccounts(this.#parts());
     const { entries, lossy, parts } = accounts;
     let ok = entries.length === 0;
-    if (acked.length > 0) ok = !lossy && (await this.#transact(membership, acked, accounts));
+    // What is in no account is handled again after a crash: it waits until there is room for it.
+    if (lossy) ok = false;
+    else if (acked.length > 0) ok = await this.#transact(membership, acked, accounts);
     else if (entries.length > 0) ok = await this.#commit(membership, accounts, waiters);
     if (ok) {
       for (const { resolve } of waiters) resolve(true);
