@@ -1,6 +1,6 @@
 import { asBusError, BusError, type BusRecord, ClosedError, ConfigError } from '@ambus/core';
 import { wait } from '../driver/cluster.ts';
-import { Code, isPassing, isRefusal, serverError } from '../driver/errors.ts';
+import { Code, isRefusal, serverError } from '../driver/errors.ts';
 import { type Committed, CoordinatorOf, type Membership } from '../driver/group-requests.ts';
 import { initProducerId } from '../driver/log-requests.ts';
 import type { Request } from '../driver/request.ts';
@@ -177,7 +177,7 @@ export class Transactions {
     );
     const failed = answers.find(({ error }) => error !== 0 && error !== NOT_ATTEMPTED);
     if (failed === undefined) return;
-    const of = isPassing(failed.error) || !isRefusal(failed.error) ? 'transaction' : 'record';
+    const of = isRefusal(failed.error) ? 'record' : 'transaction';
     throw new Refusal(failed.error, of, `publishing to "${failed.topic}" in a transaction`);
   }
 
