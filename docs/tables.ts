@@ -25,6 +25,7 @@ const FEATURES: Readonly<Record<Feature, string>> = {
   priority: 'priorities',
   keyOrder: 'order per key across members',
   deduplication: 'exactly once by key',
+  transactions: "a handler's publishes with its ack",
   expiry: 'expiry on the server',
   request: 'requests',
   noResponders: 'no responder is known at once',

@@ -26,6 +26,7 @@ const capabilities: Capabilities = Object.freeze({
   priority: 'none',
   keyOrder: 'none',
   deduplication: 'none',
+  transactions: 'none',
   expiry: 'none',
   request: 'none',
   noResponders: 'none',

@@ -148,6 +148,11 @@ export interface Source {
    * acked. Without a key there is no difference.
    */
   readonly order: 'skip' | 'block';
+  /**
+   * Whether records will be staged (`BrokerSubscription.stage`). Only with a group on a durable topic, and where
+   * `capabilities.transactions`. Default false.
+   */
+  readonly transaction?: boolean | undefined;
 }
 
 /**
@@ -180,6 +185,8 @@ export interface Sink {
   deliver(deliveries: readonly Delivery[]): void;
   /** These leases are gone: somebody else may have the records already. */
   lost(deliveries: readonly Delivery[]): void;
+  /** Asks for those of these back that no handler has begun with: they are released, soon, and the others settled as ever. */
+  recall?(deliveries: readonly Delivery[]): void;
   /** The subscription has ended and will not come back (deleted under it, permission withdrawn). */
   failed(error: BusError): void;
 }
@@ -205,6 +212,14 @@ export interface BrokerSubscription {
    * come while `pause` is under way, and takes none of them back to this member then.
    */
   release(deliveries: readonly Delivery[]): Promise<void>;
+  /**
+   * Stages records that are to be stored together with the delivery's ack: the ack resolves when all of it is stored, or
+   * refuses the delivery, and then nothing is. Adds to what was staged for it before, and counts from the call on, not
+   * from when it resolves: an ack may come in between. An empty list drops what was staged, as any other settlement, a
+   * lost lease and the end of the process do. Until the ack nobody sees the records. Rejects, having staged none of them,
+   * where one of them can never be stored. Only where `capabilities.transactions`.
+   */
+  stage?(delivery: Delivery, records: readonly BusRecord[]): Promise<void>;
   /**
    * Stops fetching. Resolves when no further `deliver` will come. What was fetched beyond the deliveries is given back
    * first, uncounted; until then its leases are renewed, too.

@@ -79,7 +79,7 @@ export class MessageBus implements Bus {
     });
     this.#core = {
       ...setup.core,
-      publish: (topic, data, options) => this.#sender.publish(topic, data, options),
+      publish: (topic, data, options, stage) => this.#sender.publish(topic, data, options, stage),
     };
     this.#connection = setup.connection;
     this.#sender = setup.sender;

@@ -28,6 +28,8 @@ export interface Capabilities {
   readonly keyOrder: Support;
   /** Dropping a second publish with the same idempotency key within the window. */
   readonly deduplication: Support;
+  /** What a handler publishes is stored together with its message's ack, or not at all. */
+  readonly transactions: Support;
   /** Dropping expired messages on the server (core checks expiry on arrival everywhere). */
   readonly expiry: Support;
   /** Requests and replies. */

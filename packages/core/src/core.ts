@@ -4,6 +4,7 @@ import type { Clock } from './clock.ts';
 import type { DeadLetterRule } from './dead-letter/options.ts';
 import type { Emitter } from './events/emitter.ts';
 import type { Logger } from './logger.ts';
+import type { Stage } from './publish/build-record.ts';
 import type { PublishOptions } from './publish/options.ts';
 import type { Publisher } from './publish/publisher.ts';
 import type { Receipt } from './publish/receipt.ts';
@@ -23,6 +24,10 @@ export interface Core {
   readonly retry: RetryPolicy;
   readonly deadLetter: DeadLetterRule | false;
   readonly circuitBreaker: CircuitBreakerOptions | undefined;
-  /** As `bus.publish`, but allowed while the bus drains: handlers use it. */
-  publish(topic: string, data: unknown, options: PublishOptions): Promise<Receipt>;
+  /**
+   * As `bus.publish`, but allowed while the bus drains: handlers use it.
+   *
+   * @param stage - takes the finished record in the broker's place
+   */
+  publish(topic: string, data: unknown, options: PublishOptions, stage?: Stage): Promise<Receipt>;
 }

@@ -23,6 +23,7 @@ export function capabilities(maxBodyBytes: number, lease: number): Capabilities 
     priority: 'emulated',
     keyOrder: 'native',
     deduplication: 'emulated',
+    transactions: 'native',
     expiry: 'none',
     request: 'emulated',
     // A responder is a reader of a topic like any other, and a topic does not know its readers.

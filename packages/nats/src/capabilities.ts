@@ -26,6 +26,7 @@ export function capabilities(maxPayload: number, lease: number): Capabilities {
     priority: 'emulated',
     keyOrder: 'emulated',
     deduplication: 'native',
+    transactions: 'none',
     // Core counts what has expired, so it has to see it.
     expiry: 'none',
     request: 'native',

@@ -23,6 +23,7 @@ export function capabilities(maxBodyBytes: number, lease: number): Capabilities 
     priority: 'emulated',
     keyOrder: 'emulated',
     deduplication: 'emulated',
+    transactions: 'none',
     // Core counts what has expired, so it has to see it.
     expiry: 'none',
     request: 'native',

@@ -197,6 +197,7 @@ export const basics: readonly Case[] = chapter('basics', [
         'replayFromDate',
         'request',
         'retryDelay',
+        'transactions',
         'wildcards',
       ];
       assert.deepEqual(Object.keys(features).toSorted(), expected);

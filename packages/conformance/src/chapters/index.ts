@@ -16,6 +16,7 @@ import { deadLettersReplay } from './dead-letters-replay.ts';
 import { deadLettersStore } from './dead-letters-store.ts';
 import { delivery } from './delivery.ts';
 import { deliveryExactlyOnce } from './delivery-exactly-once.ts';
+import { deliveryTransactions } from './delivery-transactions.ts';
 import { faults } from './faults.ts';
 import { faultsConnection } from './faults-connection.ts';
 import { faultsProcesses } from './faults-processes.ts';
@@ -92,6 +93,7 @@ export const suite: readonly Case[] = [
   ...requestsMany,
   ...delivery,
   ...deliveryExactlyOnce,
+  ...deliveryTransactions,
   ...batching,
   ...batchingPull,
   ...batchingWindow,

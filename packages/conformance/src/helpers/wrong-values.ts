@@ -78,6 +78,7 @@ export const SUBSCRIBE: Wrong = {
   order: ['wait', 5],
   from: ['start', 5, new Date(Number.NaN)],
   delivery: ['twice', 5],
+  transaction: ['yes', 1],
   signal,
 };
 

@@ -23,6 +23,9 @@ export interface RecordDefaults {
   readonly compress: PublishOptions['compress'];
 }
 
+/** Keeps a record for later, in place of sending it. */
+export type Stage = (record: BusRecord) => Promise<void>;
+
 /** What core adds to a publisher's options for its own messages. */
 export interface Internal {
   readonly channel?: Channel;
@@ -31,6 +34,7 @@ export interface Internal {
   readonly replyTo?: string | undefined;
   readonly expiresAt?: number | undefined;
   readonly extensions?: Extensions | undefined;
+  readonly stage?: Stage;
 }
 
 const NO_OPTIONS: PublishOptions = {};
@@ -146,7 +150,7 @@ function toRecord(
   }
   const deliverAt = options.delay !== undefined ? now + options.delay : options.deliverAt?.getTime();
   const due = deliverAt !== undefined && deliverAt > now ? deliverAt : undefined;
-  const ttl = options.ttl ?? (internal === undefined ? topic.config.ttl : undefined);
+  const ttl = options.ttl ?? (internal?.channel === undefined ? topic.config.ttl : undefined);
   return {
     id: options.id ?? uuidv7(now),
     topic: internal?.address ?? topic.name,

@@ -9,7 +9,7 @@ import type { Connection } from '../lifecycle/connection.ts';
 import { composePublish, type Middleware, type Outgoing } from '../middleware/middleware.ts';
 import type { Message } from '../subscribe/message.ts';
 import type { Topic } from '../topic/table.ts';
-import { buildRecord, type Internal, type RecordDefaults } from './build-record.ts';
+import { buildRecord, type Internal, type RecordDefaults, type Stage } from './build-record.ts';
 import { PUBLISH_SPEC, type PublishOptions } from './options.ts';
 import type { Receipt } from './receipt.ts';
 
@@ -55,13 +55,14 @@ export class Sender {
   }
 
   /** On the hot path: nothing is awaited that need not be. */
-  publish(name: string, data: unknown, options?: PublishOptions): Promise<Receipt> {
+  publish(name: string, data: unknown, options?: PublishOptions, stage?: Stage): Promise<Receipt> {
+    const internal = stage === undefined ? undefined : { stage };
     try {
       if (options !== undefined) checkOptions('publish option', options, PUBLISH_SPEC);
       const topic = this.#core.decoding.topics.get(name);
       if (this.#middleware.length > 0)
-        return this.#track(this.#throughMiddleware('publish', topic, data, options, undefined));
-      return this.#send(topic, data, options, undefined);
+        return this.#track(this.#throughMiddleware('publish', topic, data, options, internal));
+      return this.#send(topic, data, options, internal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -170,17 +171,22 @@ export class Sender {
     const record = buildRecord(topic, data, options, this.#core.clock.now(), this.#defaults, internal);
     const sent =
       record instanceof Promise || this.#making.size > 0
-        ? this.#track(this.#inTurn(record, topic, options?.key))
-        : this.#hand(record);
+        ? this.#track(this.#inTurn(record, topic, options?.key, internal?.stage))
+        : this.#hand(record, internal?.stage);
     return signal === undefined ? sent : abortable(sent, topic.name, signal);
   }
 
   /** Of one key, a record that is made at once must not overtake one that is still being compressed. */
-  #inTurn(record: BusRecord | Promise<BusRecord>, topic: Topic, key: string | undefined): Promise<Receipt> {
+  #inTurn(
+    record: BusRecord | Promise<BusRecord>,
+    topic: Topic,
+    key: string | undefined,
+    stage: Stage | undefined,
+  ): Promise<Receipt> {
     const lane = key === undefined ? undefined : `${topic.name} ${key}`;
     const before = lane === undefined ? undefined : this.#making.get(lane);
-    if (before === undefined && !(record instanceof Promise)) return this.#hand(record);
-    const handed = Promise.all([record, before]).then(([made]) => ({ sent: this.#hand(made) }));
+    if (before === undefined && !(record instanceof Promise)) return this.#hand(record, stage);
+    const handed = Promise.all([record, before]).then(([made]) => ({ sent: this.#hand(made, stage) }));
     if (lane !== undefined) {
       const done: Promise<void> = Promise.allSettled([handed, before]).then(() => {
         if (this.#making.get(lane) === done) this.#making.delete(lane);
@@ -190,7 +196,8 @@ export class Sender {
     return handed.then(({ sent }) => sent);
   }
 
-  #hand(record: BusRecord): Promise<Receipt> {
+  #hand(record: BusRecord, stage: Stage | undefined): Promise<Receipt> {
+    if (stage !== undefined) return stage(record).then(() => this.#toReceipt(record));
     return this.#connection.isReady && this.#held === 0
       ? this.#guarded(record)
       : this.#track(this.#connected(record));
@@ -242,11 +249,15 @@ export class Sender {
     this.#core.stats.published++;
     if (this.#core.events.has('message.published'))
       this.#core.events.emit('message.published', { id, topic });
-    if (record.deliverAt === undefined) return { id, topic };
+    return this.#toReceipt(record);
+  };
+
+  #toReceipt({ id, topic, deliverAt }: BusRecord): Receipt {
+    if (deliverAt === undefined) return { id, topic };
     const token = this.#tokens.get(id);
     this.#tokens.delete(id);
     return token === undefined ? { id, topic } : { id, topic, token };
-  };
+  }
 
   #breaker(topic: string, options: CircuitBreakerOptions): CircuitBreaker {
     let breaker = this.#breakers.get(topic);

@@ -74,6 +74,7 @@ export function responderPlan(
     prefetch: options.prefetch ?? Math.max(64, 2 * concurrency),
     autoAck: true,
     atMostOnce: false,
+    transaction: false,
     handlerTimeout: options.handlerTimeout ?? DEFAULT_HANDLER_TIMEOUT,
     retry: retryPolicy(false),
     deadLetter: false,

@@ -14,6 +14,7 @@ import { isOutage } from '../subscribe/decode.ts';
 import type { Flow } from '../subscribe/flow.ts';
 import { IncomingMessage, type MessageOwner, type Settlement } from '../subscribe/message.ts';
 import { timeout } from '../subscribe/options.ts';
+import { Staging } from './staging.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
 /** How a consumer wants its messages settled. */
@@ -24,6 +25,8 @@ export interface SettlementRules {
   readonly deadLetter: DeadLetterRule | false;
   /** Acked before handling; a failure is only reported. */
   readonly atMostOnce: boolean;
+  /** What handlers publish is stored with the acks of their messages. */
+  readonly transaction: boolean;
   /** Takes the place of retries and dead letters: a responder answers with the error. */
   readonly refuse?: (message: IncomingMessage, error: unknown) => Promise<void>;
 }
@@ -54,6 +57,7 @@ const OUTAGE_TOLD = 10_000;
 
 /** Decides and carries out what becomes of each message of one flow. */
 export class Settler implements MessageOwner {
+  readonly staging: Staging;
   readonly #flow: Flow;
   readonly #rules: SettlementRules;
   readonly #core: Core;
@@ -65,6 +69,7 @@ export class Settler implements MessageOwner {
 
   constructor(flow: Flow, rules: SettlementRules, core: Core, hooks: SettlerHooks) {
     this.#flow = flow;
+    this.staging = new Staging(flow, core);
     this.#rules = rules;
     this.#core = core;
     this.#hooks = hooks;
@@ -110,8 +115,11 @@ export class Settler implements MessageOwner {
     this.#hooks.extend(message, duration);
   }
 
-  publish(topic: string, data: unknown, options: PublishOptions): Promise<Receipt> {
-    return this.#core.publish(topic, data, options);
+  publish(message: IncomingMessage, topic: string, data: unknown, options: PublishOptions): Promise<Receipt> {
+    // One that its publisher wants handled at most once is acked already, so what it causes goes out at once.
+    if (!this.#rules.transaction || message.delivery === 'at-most-once')
+      return this.#core.publish(topic, data, options);
+    return this.#core.publish(topic, data, options, (record) => this.staging.stage(message, record));
   }
 
   #settle(message: IncomingMessage, kind: Settlement, act: () => Promise<void>): Promise<void> {
@@ -133,6 +141,7 @@ export class Settler implements MessageOwner {
       );
     }
     message.settlement = kind;
+    if (kind !== 'ack') this.staging.drop(message);
     message.settled = this.#track(act());
     return message.settled;
   }
@@ -165,6 +174,7 @@ export class Settler implements MessageOwner {
     if (message.isLost) this.#leaseLost(message);
     if (message.isLost || message.settlement !== undefined) return;
     message.settlement = 'nack';
+    this.staging.drop(message);
     message.settled = this.#track(this.#fail(message, error, undefined));
   }
 
@@ -172,6 +182,7 @@ export class Settler implements MessageOwner {
   hopeless(message: IncomingMessage, reason: string, error: unknown): void {
     if (message.isLost || message.settlement !== undefined) return;
     message.settlement = 'deadLetter';
+    this.staging.drop(message);
     message.settled = this.#track(this.#deadLetter(message, reason, error));
   }
 

@@ -77,14 +77,15 @@ export class Consumer {
   }
 
   #newFlow(channel: ConsumerPlan['channels'][number]): { flow: Flow; settler: Settler } {
-    const { pattern, group, from, prefetch, retry } = this.plan;
+    const { pattern, group, from, prefetch, retry, transaction } = this.plan;
     const flow: Flow = new Flow(
-      { pattern, channel, group, from, prefetch, order: retry.order },
+      { pattern, channel, group, from, prefetch, order: retry.order, transaction },
       {
         delivered: (deliveries) => this.#delivered(deliveries, flow, settler),
         lost: (deliveries) => this.#lost(deliveries, settler),
+        recalled: (deliveries) => this.#recalled(deliveries, flow),
         failed: (error) => this.#failed(error),
-        acked: (count, refused) => this.#acked(count, refused, settler),
+        acked: (acks, refused) => this.#acked(acks, refused, settler),
         ackUnknown: (deliveries, error) => this.#ackUnknown(deliveries, error),
       },
     );
@@ -185,8 +186,22 @@ export class Consumer {
     scheduler.pump();
   }
 
-  #acked(count: number, refused: readonly Delivery[], settler: Settler): void {
-    this.#core.stats.acked += count;
+  /** Others may have the time for those that still wait here. */
+  #recalled(deliveries: readonly Delivery[], flow: Flow): void {
+    const { scheduler } = this.#runner;
+    const recalled = new Set(deliveries);
+    const untouched: Delivery[] = [];
+    for (const message of scheduler.takeAll()) {
+      if (recalled.has(message.loan)) untouched.push(message.loan);
+      else scheduler.add(message);
+    }
+    this.#release(flow, untouched);
+    scheduler.pump();
+  }
+
+  #acked(acks: readonly Delivery[], refused: readonly Delivery[], settler: Settler): void {
+    this.#core.stats.acked += acks.length - refused.length;
+    if (this.plan.transaction) settler.staging.committed(acks, refused);
     for (const delivery of refused) {
       this.#core.stats.leasesLost++;
       const event = { ...settler.describe(new IncomingMessage(delivery, settler)), reason: 'late' } as const;
@@ -198,6 +213,8 @@ export class Consumer {
   #ackUnknown(deliveries: readonly Delivery[], error: unknown): void {
     const { pattern } = this.plan;
     this.#core.logger.warn({ pattern, count: deliveries.length, err: error }, 'acks may not have arrived');
+    // What such a handler published may not be there either: it has to run again.
+    if (this.plan.transaction) return;
     for (const { record } of deliveries) {
       if (this.#handledBefore.size >= REMEMBERED_ACKS) break;
       this.#handledBefore.add(record.id);

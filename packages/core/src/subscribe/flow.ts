@@ -1,4 +1,5 @@
 import type { BrokerSubscription, Delivery, Sink, Source } from '../broker.ts';
+import type { BusRecord } from '../envelope/record.ts';
 import type { BusError } from '../errors.ts';
 
 /** Most acks that wait for the end of the tick before they go out. */
@@ -8,9 +9,10 @@ const ACK_BATCH = 500;
 export interface FlowEvents {
   delivered(deliveries: readonly Delivery[], flow: Flow): void;
   lost(deliveries: readonly Delivery[]): void;
+  recalled(deliveries: readonly Delivery[], flow: Flow): void;
   failed(error: BusError): void;
-  /** Of a batch of acks: how many were accepted, and which were refused because their lease was lost. */
-  acked(count: number, refused: readonly Delivery[]): void;
+  /** Of a batch of acks: which were refused because their lease was lost. */
+  acked(acks: readonly Delivery[], refused: readonly Delivery[]): void;
   /** It is unknown whether these acks arrived: their messages may come again. */
   ackUnknown(deliveries: readonly Delivery[], error: unknown): void;
 }
@@ -57,6 +59,10 @@ export class Flow implements Sink {
     this.#events.lost(deliveries);
   }
 
+  recall(deliveries: readonly Delivery[]): void {
+    this.#events.recalled(deliveries, this);
+  }
+
   failed(error: BusError): void {
     this.#events.failed(error);
   }
@@ -98,7 +104,7 @@ export class Flow implements Sink {
     this.#track(this.#subscription!.ack(acks)).then(
       (refused) => {
         confirmed?.resolve(refused);
-        this.#events.acked(acks.length - refused.length, refused);
+        this.#events.acked(acks, refused);
       },
       (error: unknown) => {
         confirmed?.reject(error);
@@ -111,6 +117,11 @@ export class Flow implements Sink {
   async nack(delivery: Delivery, delay: number): Promise<boolean> {
     const refused = await this.#track(this.#subscription!.nack(delivery, delay));
     return refused.length === 0;
+  }
+
+  /** Stages a record that goes with the ack; without one, drops what was staged. */
+  stage(delivery: Delivery, record?: BusRecord): Promise<void> {
+    return this.#track(this.#subscription!.stage!(delivery, record === undefined ? [] : [record]));
   }
 
   release(deliveries: readonly Delivery[]): Promise<void> {

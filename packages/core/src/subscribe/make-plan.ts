@@ -48,6 +48,7 @@ export function makePlan(
     prefetch: prefetch(options, concurrency, batch),
     autoAck: options.ack !== 'manual',
     atMostOnce: options.delivery === 'at-most-once',
+    transaction: options.transaction === true,
     handlerTimeout: options.handlerTimeout ?? DEFAULT_HANDLER_TIMEOUT,
     retry: options.order === undefined ? retry : { ...retry, order: options.order },
     deadLetter,
@@ -106,4 +107,18 @@ function requireFeatures(
   if (options.from === 'earliest') need('replay', 'subscribe option "from"');
   if (options.from instanceof Date) need('replayFromDate', 'subscribe option "from"');
   if (options.delivery === 'exactly-once') need('deduplication', 'subscribe option "delivery"');
+  if (options.transaction !== true) return;
+  need('transactions', 'subscribe option "transaction"');
+  if (options.group === undefined || channels.includes('ephemeral')) {
+    throw new ValidationError(
+      `subscribe option "transaction" needs a "group" on durable topics: there is no ack to publish with on "${pattern}"`,
+      { topic: pattern },
+    );
+  }
+  if (options.delivery === 'at-most-once') {
+    throw new ValidationError(
+      'subscribe option "transaction" cannot be given with "delivery": "at-most-once", which acks before the handler runs',
+      { topic: pattern },
+    );
+  }
 }

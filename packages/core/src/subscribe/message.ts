@@ -67,7 +67,12 @@ export interface Message<T = any> {
   deadLetter(reason: string): Promise<void>;
   /** Gives the handler `duration` more milliseconds from now before it times out. */
   extend(duration: number): void;
-  /** Publishes what this message caused: its id becomes the `causationId`, its correlation and trace go on. */
+  /**
+   * Publishes what this message caused: its id becomes the `causationId`, its correlation and trace go on. Resolves when
+   * the broker has accepted it. In a subscription with `transaction` it resolves when the message is staged: it is stored,
+   * and seen by others, with the ack, and dropped if the message is settled in any other way. What is staged too late,
+   * after the settlement, is refused with a `ValidationError`.
+   */
   publish(topic: string, data: unknown, options?: PublishOptions): Promise<Receipt>;
   /** The same message with other data or headers, for middleware. Settling either settles both. */
   with<U>(changes: { readonly data?: U; readonly headers?: Headers }): Message<U>;
@@ -91,7 +96,7 @@ export interface MessageOwner {
   settleNack(message: IncomingMessage, delay: number | undefined, error: unknown): Promise<void>;
   settleDeadLetter(message: IncomingMessage, reason: string, error: unknown): Promise<void>;
   extend(message: IncomingMessage, duration: number): void;
-  publish(topic: string, data: unknown, options: PublishOptions): Promise<Receipt>;
+  publish(message: IncomingMessage, topic: string, data: unknown, options: PublishOptions): Promise<Receipt>;
 }
 
 const NO_HEADERS: Headers = Object.freeze({});
@@ -263,7 +268,7 @@ export class IncomingMessage implements Message {
     this.owner.extend(this, duration);
   }
   publish(topic: string, data: unknown, options: PublishOptions = {}): Promise<Receipt> {
-    return this.owner.publish(topic, data, {
+    return this.owner.publish(this, topic, data, {
       correlationId: this.correlationId ?? this.id,
       causationId: this.id,
       traceparent: this.traceparent,

@@ -2,6 +2,7 @@ import { type CircuitBreakerOptions, circuitBreakerOption } from '../breaker/cir
 import type { StartPosition } from '../broker.ts';
 import {
   abortSignal,
+  boolean,
   type Check,
   date,
   either,
@@ -77,6 +78,12 @@ export interface SubscribeOptions<T = unknown> {
    * duplicates (`capabilities.deduplication`); which ones is the publisher's to say. Default `at-least-once`.
    */
   readonly delivery?: DeliveryMode | undefined;
+  /**
+   * What the handler publishes with `msg.publish` is stored together with the message's ack or not at all, and others see
+   * it only then: a failed attempt publishes nothing. Needs a `group`, durable topics and `capabilities.transactions`; not
+   * together with `at-most-once`. Default `false`.
+   */
+  readonly transaction?: boolean | undefined;
   /** Unsubscribes when it fires. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -112,6 +119,7 @@ export const SUBSCRIBE_SPEC: Spec<SubscribeOptions> = {
   order: oneOf('skip', 'block'),
   from,
   delivery: oneOf('at-least-once', 'at-most-once', 'exactly-once'),
+  transaction: boolean,
   signal: abortSignal,
 };
 

@@ -87,6 +87,24 @@ export class Writer {
     return this;
   }
 
+  /** A text as the newer versions of requests write it. */
+  compactText(value: string | null): this {
+    if (value === null) return this.uvarint(0);
+    const bytes = Buffer.from(value);
+    return this.uvarint(bytes.length + 1).raw(bytes);
+  }
+
+  compactList<T>(values: Iterable<T> & { readonly length: number }, write: (value: T) => unknown): this {
+    this.uvarint(values.length + 1);
+    for (const value of values) write(value);
+    return this;
+  }
+
+  /** The end of each structure of the newer versions, and of their header: no tagged fields. */
+  noTags(): this {
+    return this.i8(0);
+  }
+
   /** As the newer versions of requests write lengths: unsigned, without zigzag. */
   uvarint(value: number): this {
     return this.varint(value % 2 === 0 ? value / 2 : -(value + 1) / 2);

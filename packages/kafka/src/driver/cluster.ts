@@ -1,6 +1,6 @@
 import { type BusError, ClosedError, ConnectionError } from '@ambus/core';
 import { Code, isPassing, serverError } from './errors.ts';
-import { findCoordinator } from './group-requests.ts';
+import { CoordinatorOf, findCoordinator } from './group-requests.ts';
 import type { Client } from './kafkajs.ts';
 import { Link } from './link.ts';
 import type { Request } from './request.ts';
@@ -75,46 +75,48 @@ export class Cluster {
     return this.#open(info.host, info.port);
   }
 
-  /** The node that coordinates a group. */
+  /** The node that coordinates a group, or the transactions of an id. */
   async coordinator(
-    group: string,
+    name: string,
     deadline: number = Date.now() + this.client.requestTimeout,
+    of: number = CoordinatorOf.group,
   ): Promise<number> {
-    const known = this.#coordinators.get(group);
+    const known = this.#coordinators.get(of + name);
     if (known !== undefined) return known;
     for (;;) {
       const link = await this.#any();
-      const { error, node } = await link.send(findCoordinator(group));
+      const { error, node } = await link.send(findCoordinator(name, of));
       if (error === 0) {
         this.#nodes.set(node.id, node);
-        this.#coordinators.set(group, node.id);
+        this.#coordinators.set(of + name, node.id);
         return node.id;
       }
       if (!isPassing(error) || Date.now() > deadline)
-        throw serverError(error, `finding the coordinator of ${group}`);
+        throw serverError(error, `finding the coordinator of ${name}`);
       await wait(AGAIN);
     }
   }
 
-  forgetCoordinator(group: string): void {
-    this.#coordinators.delete(group);
+  forgetCoordinator(name: string, of: number = CoordinatorOf.group): void {
+    this.#coordinators.delete(of + name);
   }
 
-  /** Sends to a group's coordinator over the shared connection, and again while it moves. `errorOf` finds the answer's error code. */
+  /** Sends to a coordinator over the shared connection, and again while it moves. `errorOf` finds the answer's error code. */
   async sendToCoordinator<T>(
-    group: string,
+    name: string,
     request: Request<T>,
     errorOf: (answer: T) => number,
     deadline: number = Date.now() + this.client.requestTimeout * 2,
+    of: number = CoordinatorOf.group,
   ): Promise<T> {
     for (;;) {
-      const node = await this.coordinator(group, deadline);
+      const node = await this.coordinator(name, deadline, of);
       const answer = await this.send(node, request);
       const error = errorOf(answer);
       if (error === Code.notCoordinator || error === Code.coordinatorNotAvailable)
-        this.forgetCoordinator(group);
+        this.forgetCoordinator(name, of);
       else if (error !== Code.coordinatorLoading) return answer;
-      if (Date.now() > deadline) throw serverError(error, `${request.name} of ${group}`);
+      if (Date.now() > deadline) throw serverError(error, `${request.name} of ${name}`);
       await wait(AGAIN);
     }
   }

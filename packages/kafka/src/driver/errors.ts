@@ -27,12 +27,16 @@ export const Code = {
   outOfOrderSequence: 45,
   duplicateSequence: 46,
   invalidProducerEpoch: 47,
+  invalidTransactionTimeout: 50,
+  concurrentTransactions: 51,
+  transactionalIdAuthorization: 53,
   storage: 56,
   unknownProducer: 59,
   nonEmptyGroup: 68,
   groupIdNotFound: 69,
   memberIdRequired: 79,
   fencedInstance: 82,
+  unstableOffsetCommit: 88,
 } as const;
 
 const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(Code).map(([name, code]) => [code, name]));
@@ -62,6 +66,7 @@ const REFUSED: ReadonlySet<number> = new Set([
   Code.topicAuthorization,
   Code.groupAuthorization,
   Code.clusterAuthorization,
+  Code.transactionalIdAuthorization,
 ]);
 
 export function isPassing(code: number): boolean {

@@ -1,13 +1,17 @@
 import { byTopic, type Request } from './request.ts';
 
+/** Whose coordinator is asked for. */
+export const CoordinatorOf = { group: 0, transaction: 1 } as const;
+
 export function findCoordinator(
-  group: string,
+  name: string,
+  of: number,
 ): Request<{ readonly error: number; readonly node: { id: number; host: string; port: number } }> {
   return {
     key: 10,
     version: 2,
     name: 'FindCoordinator',
-    write: (to) => to.text(group).i8(0),
+    write: (to) => to.text(name).i8(of),
     read(from) {
       from.i32();
       const error = from.i16();
@@ -146,36 +150,50 @@ export function offsetCommit(
   };
 }
 
-/** @param partitions - which; all that the group has when undefined */
+/**
+ * In a newer form, since from version 7 on the server can be asked not to answer while a transaction is pending.
+ *
+ * @param partitions - which; all that the group has when undefined
+ * @param stable - whether a pending transaction is an error
+ */
 export function offsetFetch(
   group: string,
-  partitions?: readonly { readonly topic: string; readonly partition: number }[],
+  partitions: readonly { readonly topic: string; readonly partition: number }[] | undefined,
+  stable: boolean,
 ): Request<{ readonly error: number; readonly committed: Committed[] }> {
   return {
     key: 9,
-    version: 4,
+    version: 7,
     name: 'OffsetFetch',
     write(to) {
-      to.text(group);
-      if (partitions === undefined) to.i32(-1);
+      to.noTags().compactText(group);
+      if (partitions === undefined) to.uvarint(0);
       else {
-        to.list(byTopic(partitions), (one) =>
-          to.text(one.topic).list(one.partitions, ({ partition }) => to.i32(partition)),
+        to.compactList(byTopic(partitions), (one) =>
+          to
+            .compactText(one.topic)
+            .compactList(one.partitions, ({ partition }) => to.i32(partition))
+            .noTags(),
         );
       }
+      to.bool(stable).noTags();
     },
     read(from) {
-      from.i32();
+      from.tags();
+      from.skip(4);
       const committed = from
-        .list(() => {
-          const topic = from.text()!;
-          return from.list(() => {
+        .compactList(() => {
+          const topic = from.compactText()!;
+          const places = from.compactList(() => {
             const partition = from.i32();
             const offset = from.i64();
-            const metadata = from.text() ?? '';
+            const metadata = from.skip(4).compactText() ?? '';
             const error = from.i16();
+            from.tags();
             return { topic, partition, offset, metadata, error };
           });
+          from.tags();
+          return places;
         })
         .flat();
       const error = from.i16();

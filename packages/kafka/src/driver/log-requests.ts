@@ -189,12 +189,16 @@ export interface ProducerIdentity {
   readonly epoch: number;
 }
 
-export function initProducerId(): Request<ProducerIdentity> {
+/** @param timeout - milliseconds that a transaction may take before the server aborts it */
+export function initProducerId(
+  transactionalId: string | null = null,
+  timeout = 60_000,
+): Request<ProducerIdentity> {
   return {
     key: 22,
     version: 1,
     name: 'InitProducerId',
-    write: (to) => to.text(null).i32(60_000),
+    write: (to) => to.text(transactionalId).i32(timeout),
     read: (from) => ({ error: from.skip(4).i16(), id: from.bigint(), epoch: from.i16() }),
   };
 }

@@ -59,6 +59,7 @@ export async function encodeBatch(
   producer: Producer,
   sequence: number,
   compression: Compression,
+  transactional = false,
 ): Promise<Uint8Array> {
   const first = records[0]!.timestamp;
   let latest = first;
@@ -73,7 +74,7 @@ export async function encodeBatch(
     .i32(-1)
     .i8(MAGIC)
     .u32(0)
-    .i16(compression)
+    .i16(transactional ? compression | TRANSACTIONAL : compression)
     .i32(records.length - 1);
   to.i64(first).i64(latest).i64(producer.id).i16(producer.epoch).i32(sequence).i32(records.length);
   const start = to.offset;

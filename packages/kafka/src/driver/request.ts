@@ -1,6 +1,9 @@
 import type { Reader, Writer } from './bytes.ts';
 
-/** One request of Kafka's protocol, in a fixed version that every server since 2.8 speaks and that has no tagged fields. */
+/**
+ * One request of Kafka's protocol, in a fixed version that every server since 2.8 speaks; without tagged fields where what
+ * it is for allows.
+ */
 export interface Request<T> {
   readonly key: number;
   readonly version: number;

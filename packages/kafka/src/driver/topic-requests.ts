@@ -24,7 +24,7 @@ export interface Metadata {
 const NO_ID = Buffer.alloc(16);
 
 /**
- * The one request in a newer form: from version 10 on it tells each topic's id, by which one that was deleted and made
+ * In a newer form, since from version 10 on it tells each topic's id, by which one that was deleted and made
  * again is known.
  *
  * @param topics - their names; all topics when undefined, none when empty
@@ -35,16 +35,10 @@ export function metadata(topics: readonly string[] | undefined): Request<Metadat
     version: 10,
     name: 'Metadata',
     write(to) {
-      // The end of the newer header: no tagged fields.
-      to.i8(0).uvarint(topics === undefined ? 0 : topics.length + 1);
-      for (const name of topics ?? []) {
-        const text = Buffer.from(name);
-        to.raw(NO_ID)
-          .uvarint(text.length + 1)
-          .raw(text)
-          .i8(0);
-      }
-      to.bool(false).bool(false).bool(false).i8(0);
+      to.noTags();
+      if (topics === undefined) to.uvarint(0);
+      else to.compactList(topics, (name) => to.raw(NO_ID).compactText(name).noTags());
+      to.bool(false).bool(false).bool(false).noTags();
     },
     read(from) {
       from.tags();

@@ -1,4 +1,4 @@
-import type { Delivery } from '@ambus/core';
+import type { BusRecord, Delivery } from '@ambus/core';
 import type { KafkaRecord } from '../wire/record.ts';
 import type { Lane } from './lane.ts';
 import type { Part } from './part.ts';
@@ -39,6 +39,8 @@ export class Entry implements Delivery {
   state: number = WAITING;
   /** Whether it stands in the ready queue. */
   ready = false;
+  /** What is to be stored with its ack. */
+  staged: BusRecord[] | undefined = undefined;
 
   constructor(record: KafkaRecord, part: Part, level: number, order: number) {
     this.record = record;

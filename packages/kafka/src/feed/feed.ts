@@ -104,6 +104,12 @@ export class Feed {
     part.queued = 0;
   }
 
+  /** Asks core for what it has of a part and has not begun with. */
+  recall(part: Part): void {
+    const out = [...part.out].filter((entry) => !this.#handing.has(entry));
+    if (out.length > 0) this.#sink.recall?.(out);
+  }
+
   remove(part: Part): void {
     this.drain(part);
     this.parts.delete(part.place);

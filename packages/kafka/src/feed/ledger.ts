@@ -107,21 +107,30 @@ export class Ledger {
   /** What travels with the commit. `undefined` while it is too long: then nothing more may be handed out. */
   encode(): string | undefined {
     if (this.handed === this.floor && this.settled.empty) return '';
-    const text = [
+    const text = this.#write(Number.POSITIVE_INFINITY);
+    if (text.length <= MAX_METADATA) return text;
+    // Behind what was handed out lies what is for nobody, such as the marks of transactions: whoever reads it knows.
+    const short = this.#write(this.handed);
+    return short.length <= MAX_METADATA ? short : undefined;
+  }
+
+  /** @param end - settled offsets from there on are left out */
+  #write(end: number): string {
+    return [
       FORM,
       num(this.handed - this.floor),
-      this.#ranges(this.settled),
+      this.#ranges(this.settled, end),
       this.#ranges(this.idle),
       this.#numbers(this.counts, (count) => num(count)),
       this.#numbers(this.due, (due) => num(due)),
       this.#holders(),
     ].join(';');
-    return text.length <= MAX_METADATA ? text : undefined;
   }
 
   /** What must be kept at any price, where all of it is too long. */
   encodeShort(): string {
-    const text = [FORM, num(this.handed - this.floor), this.#ranges(this.settled), '', '', ''].join(';');
+    const settled = this.#ranges(this.settled, this.handed);
+    const text = [FORM, num(this.handed - this.floor), settled, '', '', ''].join(';');
     return text.length <= MAX_METADATA ? text : '';
   }
 
@@ -144,10 +153,12 @@ export class Ledger {
   }
 
   /** Each by its distance from the one before, and its length where that is not 1. */
-  #ranges(ranges: Ranges): string {
+  #ranges(ranges: Ranges, limit: number = Number.POSITIVE_INFINITY): string {
     let before = this.floor;
     const parts: string[] = [];
-    for (const [start, end] of ranges) {
+    for (const [start, till] of ranges) {
+      if (start >= limit) break;
+      const end = Math.min(till, limit);
       parts.push(end - start === 1 ? num(start - before) : `${num(start - before)}.${num(end - start)}`);
       before = end;
     }

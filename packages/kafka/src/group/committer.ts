@@ -1,8 +1,9 @@
 import { BusError } from '@ambus/core';
 import { type Cluster, wait } from '../driver/cluster.ts';
 import { Code } from '../driver/errors.ts';
-import { type Committed, offsetCommit } from '../driver/group-requests.ts';
+import { offsetCommit } from '../driver/group-requests.ts';
 import type { Part } from '../feed/part.ts';
+import { type Commits, react, takeAccounts } from './accounts.ts';
 import type { GroupMember } from './member.ts';
 
 /** Commits that may be under way at once. Acks wait for the one before; what is handed out does not. */
@@ -11,12 +12,12 @@ const AGAIN = 30;
 
 interface Waiter {
   /** The commit with this number, or a later one, has what it waits for. */
-  readonly number: number;
+  number: number;
   readonly resolve: (kept: boolean) => void;
 }
 
 /** Brings the accounts of a group's partitions to the server: whole states, so that the latest one is always enough. */
-export class Committer {
+export class Committer implements Commits {
   readonly #cluster: Cluster;
   readonly #member: GroupMember;
   readonly #parts: () => Iterable<Part>;
@@ -32,7 +33,6 @@ export class Committer {
     this.#parts = parts;
   }
 
-  /** Resolves when what is accounted now is committed; to false when the membership was lost before. */
   commit(): Promise<boolean> {
     if (this.#member.membership === undefined) return Promise.resolve(false);
     return new Promise((resolve) => {
@@ -41,19 +41,16 @@ export class Committer {
     });
   }
 
-  /** Commits soon; nobody waits for it. */
   touch(): void {
     this.#schedule();
   }
 
-  /** As `commit`, without waiting for those that are under way. */
   commitAtOnce(): Promise<boolean> {
     const committed = this.commit();
     if (this.#flying < AT_ONCE) void this.#send();
     return committed;
   }
 
-  /** All that was waited for is in vain. */
   lost(): void {
     for (const { resolve } of this.#waiters.splice(0)) resolve(false);
   }
@@ -75,21 +72,7 @@ export class Committer {
   async #send(): Promise<void> {
     const { membership, group } = this.#member;
     if (membership === undefined || this.#closed) return this.lost();
-    const parts: Part[] = [];
-    const entries: Committed[] = [];
-    for (const part of this.#parts()) {
-      if (!part.dirty) continue;
-      part.dirty = false;
-      const metadata = part.ledger.encode();
-      part.full = metadata === undefined;
-      parts.push(part);
-      entries.push({
-        topic: part.topic,
-        partition: part.partition,
-        offset: part.ledger.floor,
-        metadata: metadata ?? part.ledger.encodeShort(),
-      });
-    }
+    const { parts, entries } = takeAccounts(this.#parts());
     const number = ++this.#started;
     if (entries.length === 0 && this.#flying > 0) {
       this.#started--;
@@ -103,7 +86,7 @@ export class Committer {
         const node = await this.#cluster.coordinator(group);
         const answers = await this.#cluster.send(node, offsetCommit(membership, entries));
         const error = answers.find((one) => one.error !== 0 && one.error !== Code.unknownTopic)?.error ?? 0;
-        this.#react(error, membership.generation);
+        react(this.#cluster, this.#member, error, membership.generation);
         ok = error === 0;
         if (ok) this.#member.alive(at);
       } else {
@@ -119,23 +102,12 @@ export class Committer {
         for (const { resolve } of done) resolve(true);
       } else {
         for (const part of parts) part.dirty = true;
+        // What was in this one is in none of those that are under way.
+        for (const waiter of this.#waiters) waiter.number = this.#started + 1;
         // The state goes again, later, and the waiters with it.
         if (!this.#closed) void wait(AGAIN).then(() => this.#schedule());
       }
       if (this.#waiters.length > 0) this.#schedule();
-    }
-  }
-
-  #react(error: number, generation: number): void {
-    if (error === Code.notCoordinator || error === Code.coordinatorNotAvailable) {
-      this.#cluster.forgetCoordinator(this.#member.group);
-    } else if (
-      error === Code.unknownMember ||
-      error === Code.illegalGeneration ||
-      error === Code.fencedInstance
-    ) {
-      // While the group changes a commit may have the number of before; the answer to joining tells then.
-      if (this.#member.stable && this.#member.membership?.generation === generation) this.#member.expelled();
     }
   }
 }

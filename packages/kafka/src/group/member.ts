@@ -179,9 +179,11 @@ export class GroupMember {
     let given = 0;
     for (const slots of planned.values()) given += slots.length;
     const pending = given < of && members.some(({ state }) => state.wants);
+    const transactions = members.flatMap(({ state }) => state.transaction ?? []);
+    const all = members.map(({ id }) => id);
     return Array.from(planned, ([member, slots]) => ({
       member,
-      assignment: writeAssignment([], { slots, of, pending, members: members.map(({ id }) => id) }),
+      assignment: writeAssignment([], { slots, of, pending, members: all, transactions }),
     }));
   }
 

@@ -12,6 +12,8 @@ export interface MemberState {
   readonly stuck: boolean;
   /** How many slots the group is to have if it is made now. */
   readonly slots: number;
+  /** The name of its transactions, where it has them. */
+  readonly transaction?: string | undefined;
 }
 
 /** What the leader tells every member. */
@@ -24,6 +26,8 @@ export interface Assignment {
   readonly pending: boolean;
   /** Everybody in the group: what somebody else had is free. */
   readonly members: readonly string[];
+  /** The names of the transactions of them all: what is open under another name of the group is nobody's. */
+  readonly transactions?: readonly string[];
 }
 
 export interface Member {

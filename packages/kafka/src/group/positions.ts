@@ -38,15 +38,26 @@ export function markerCommit(control: string, marker: Marker): Committed {
   return { topic: control, partition: 0, offset: 0, metadata: JSON.stringify(marker) };
 }
 
-/** What a group has committed. */
+/**
+ * What a group has committed.
+ *
+ * @param stable - waits for the end of a transaction that is about to commit something else
+ */
 export async function committed(
   cluster: Cluster,
   group: string,
   places?: readonly Place[],
+  stable = false,
 ): Promise<readonly Committed[]> {
-  const answer = await cluster.sendToCoordinator(group, offsetFetch(group, places), ({ error }) => error);
-  if (answer.error !== 0) throw serverError(answer.error, `reading the positions of group "${group}"`);
-  return answer.committed;
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const request = offsetFetch(group, places, stable);
+    const answer = await cluster.sendToCoordinator(group, request, ({ error }) => error);
+    if (answer.error === 0) return answer.committed;
+    if (answer.error !== Code.unstableOffsetCommit || Date.now() > deadline)
+      throw serverError(answer.error, `reading the positions of group "${group}"`);
+    await wait(AGAIN);
+  }
 }
 
 /** Commits as the member says, or as nobody where the group has no members. Returns the first error code. */

@@ -23,8 +23,10 @@ export interface SlotsHost {
   rejoin(): void;
   membership(): Membership | undefined;
   wants(): boolean;
+  /** The name of the member's transactions. With these a slot may not go while core still has something of it. */
+  readonly transaction: string | undefined;
   /** Who is in the group now. */
-  membersAre(members: ReadonlySet<string>): void;
+  membersAre(members: ReadonlySet<string>, assignment: Assignment): void;
 }
 
 const LOOK = 20;
@@ -82,6 +84,7 @@ export class Slots {
       draining: [...this.#draining],
       wants: this.#host.wants(),
       stuck: this.stuck,
+      transaction: this.#host.transaction,
       slots: Math.max(
         this.#hub.settings.partitions,
         ...this.#sourceTopics.map(({ partitions }) => partitions),
@@ -118,7 +121,7 @@ export class Slots {
     const epoch = ++this.#epoch;
     this.#of = assignment.of;
     this.members = new Set(assignment.members);
-    this.#host.membersAre(this.members);
+    this.#host.membersAre(this.members, assignment);
     this.#pendingPlan = assignment.pending;
     this.#adopting = true;
     void this.#adopt(assignment, epoch).catch((error: unknown) => {
@@ -180,7 +183,11 @@ export class Slots {
     for (const slot of this.#owned) {
       if (slots.includes(slot)) continue;
       this.#draining.add(slot);
-      for (const part of this.#feed.parts.values()) if (part.slot === slot) this.#feed.drain(part);
+      for (const part of this.#feed.parts.values()) {
+        if (part.slot !== slot) continue;
+        this.#feed.drain(part);
+        if (this.#host.transaction !== undefined) this.#feed.recall(part);
+      }
     }
     for (const slot of slots) this.#owned.add(slot);
     if (!this.#looked) this.#sourceTopics = await sourceTopics(this.#hub, this.#source, true);
@@ -220,7 +227,7 @@ export class Slots {
       );
     if (missing.length === 0) return;
     const { cluster, catalog } = this.#hub;
-    const found = await committed(cluster, this.#group, missing);
+    const found = await committed(cluster, this.#group, missing, true);
     const known = new Map(found.map((one) => [`${one.topic}/${one.partition}`, one]));
     const exact = missing.filter(({ topic }) => this.#kindOf(topic) === 'x');
     const earlier = new Date(Date.now() - this.#hub.host.deduplicationWindow);
@@ -273,7 +280,7 @@ export class Slots {
 
   /**
    * Gives up the slots that are to go, and joins again so that others get them. What core has of them is noted in their
-   * accounts as lent; only where that is too much do they wait for it.
+   * accounts as lent; only where that is too much, or not possible, do they wait for it.
    */
   async #giveUp(): Promise<void> {
     const epoch = this.#epoch;
@@ -283,6 +290,7 @@ export class Slots {
     const free: number[] = [];
     for (const slot of this.#draining) {
       const own = parts.filter((part) => part.slot === slot);
+      if (this.#host.transaction !== undefined && own.some(({ out }) => out.size > 0)) continue;
       for (const part of own) {
         for (const entry of part.out) part.ledger.loans.set(entry.offset, member);
         part.dirty = true;

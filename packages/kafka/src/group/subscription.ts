@@ -1,6 +1,7 @@
 import {
   type BrokerSubscription,
   type BusError,
+  type BusRecord,
   ClosedError,
   ConfigError,
   type Delivery,
@@ -16,12 +17,15 @@ import { ensureSource } from '../feed/topics.ts';
 import type { Hub, Listener } from '../hub.ts';
 import { LogReader } from '../read/reader.ts';
 import { isLiteral } from '../topics/match.ts';
+import type { Commits } from './accounts.ts';
 import { Committer } from './committer.ts';
 import { Loans, type Receipt, type Return } from './loans.ts';
 import { GroupMember } from './member.ts';
 import { readMarker } from './positions.ts';
 import { MOST_WAITING, moveToRetries } from './retries.ts';
 import { Slots } from './slots.ts';
+import { newTransactionalId } from './transaction.ts';
+import { TransactionalCommitter } from './transactional-committer.ts';
 
 const NONE: readonly Delivery[] = Object.freeze([]);
 /** Milliseconds that `subscribe` waits for a place in a group that exists, and for the others to give up its share. */
@@ -36,7 +40,9 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
   readonly #reader: LogReader;
   readonly #feed: Feed;
   readonly #member: GroupMember;
-  readonly #committer: Committer;
+  readonly #committer: Commits;
+  /** The committer, where there are transactions. */
+  readonly #transactional: TransactionalCommitter | undefined;
   readonly #slots: Slots;
   readonly #loans: Loans;
   #stuckTimer: NodeJS.Timeout | undefined;
@@ -54,12 +60,18 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     this.id = names.group(source.group!, source.pattern, source.channel);
     this.#reader = new LogReader(cluster, catalog, { ...settings, minBytes: 1 });
     this.#feed = new Feed(source, sink, this, this.#reader, settings, hub.host.deduplicationWindow);
+    const transaction = source.transaction === true ? newTransactionalId(hub, this.id) : undefined;
     this.#slots = new Slots(hub, source, this.id, this.#feed, {
       commit: () => this.#committer.commit(),
       rejoin: () => this.#member.rejoin(),
       membership: () => this.#member.membership,
       wants: () => !this.#paused && !this.#closed,
-      membersAre: (members) => this.#loans.membersAre(members),
+      membersAre: (members, assignment) => {
+        this.#loans.membersAre(members);
+        this.#transactional?.membersAre(assignment);
+      },
+      // An ack that reaches another member by way of the log cannot be in one.
+      transaction,
     });
     this.#loans = new Loans(hub, this.id, this.#feed, () => this.#committer.commit());
     this.#member = new GroupMember(this.id, cluster, settings, {
@@ -70,7 +82,12 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       lost: () => this.#lost(),
       failed: (error) => this.#fail(error),
     });
-    this.#committer = new Committer(cluster, this.#member, () => this.#feed.parts.values());
+    const parts = (): Iterable<Part> => this.#feed.parts.values();
+    this.#transactional =
+      transaction === undefined
+        ? undefined
+        : new TransactionalCommitter(hub, this.#member, transaction, parts, (error) => this.#giveUp(error));
+    this.#committer = this.#transactional ?? new Committer(cluster, this.#member, parts);
   }
 
   get open(): boolean {
@@ -83,6 +100,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       await Promise.all([
         this.#hub.listen(this, !isLiteral(this.#source.pattern)),
         ensureSource(this.#hub, this.#source),
+        this.#transactional?.start(),
       ]);
       const marker = this.#durable ? await readMarker(this.#hub.cluster, this.id, names.control) : undefined;
       if (host.provision === 'check' && this.#durable && marker === undefined) throw missing(this.#source);
@@ -112,6 +130,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
   recreated(topic: string): void {
     const parts = [...this.#feed.parts.values()].filter((part) => part.topic === topic);
     this.#feed.lose(parts);
+    this.#slots.settled();
     if (parts.length > 0 || topic === this.#hub.names.control) this.#member.rejoin();
   }
 
@@ -157,12 +176,14 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
 
   gone(part: Part, error: BusError): void {
     this.#feed.lose([part]);
+    this.#slots.settled();
     if (error.retryable) this.#hub.lostTopic(part.topic);
     if (!error.retryable) this.#fail(error);
   }
 
   async ack(deliveries: readonly Delivery[]): Promise<readonly Delivery[]> {
     const away = this.#away(deliveries);
+    this.#transactional?.acked(deliveries);
     const refused = this.#feed.settle(deliveries);
     if (away.length > 0) {
       const taken = await Promise.all(away.map((entry) => this.#giveBack(entry, {})));
@@ -171,7 +192,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     }
     if (refused.length === deliveries.length) return refused;
     this.#slots.settled();
-    if (!this.#durable || this.#hub.settings.autoCommit) {
+    if (!this.#durable || (this.#hub.settings.autoCommit && this.#transactional === undefined)) {
       this.#later();
       return refused.length === 0 ? NONE : refused;
     }
@@ -183,6 +204,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     if (!this.#durable) throw cannotReturn('nack');
     const [away] = this.#away([delivery]);
     const entry = delivery as Entry;
+    entry.staged = undefined;
     if (away === undefined && entry.state === OUT && (await this.#queued(entry, delay))) {
       return this.ack([delivery]);
     }
@@ -192,6 +214,11 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     this.#slots.settled();
     const kept = await this.#committer.commit();
     return kept ? NONE : [delivery];
+  }
+
+  async stage(delivery: Delivery, records: readonly BusRecord[]): Promise<void> {
+    if (this.#transactional === undefined) throw cannotReturn('a transaction');
+    await this.#transactional.stage(delivery, records);
   }
 
   async release(deliveries: readonly Delivery[]): Promise<void> {
@@ -220,6 +247,8 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
 
   /** A window that is full and does not move: others in the group can have what waits behind it. */
   #lookStuck(): void {
+    // What is with core would hold its partitions back all the same.
+    if (this.#transactional !== undefined) return;
     if (this.#slots.members.size < 2 && !this.#slots.stuck) return;
     const stuck = this.#feed.stuck > STUCK;
     if (stuck === this.#slots.stuck || (!stuck && this.#feed.full)) return;
@@ -279,6 +308,14 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     this.#committer.lost();
     this.#loans.close();
     this.#slots.lost();
+  }
+
+  /** What this member has done of late cannot be stored, ever: it all comes again, and its attempts count. */
+  #giveUp(error: BusError): void {
+    const { topic, message } = error;
+    this.#hub.host.warning('what a handler has published cannot be stored with its ack', { topic, message });
+    this.#lost();
+    this.#member.rejoin();
   }
 
   #fail(error: BusError): void {

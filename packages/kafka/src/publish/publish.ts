@@ -1,6 +1,7 @@
 import { asBusError, type BusError, type BusRecord, MessageTooLargeError, TimeoutError } from '@ambus/core';
 import { MAX_HEADER_BYTES } from '../capabilities.ts';
 import { wait } from '../driver/cluster.ts';
+import type { OutRecord } from '../driver/records.ts';
 import type { Hub } from '../hub.ts';
 import { partitionOfAddress, repliesTopic } from '../inbox.ts';
 import type { Kind } from '../names.ts';
@@ -110,15 +111,26 @@ function add(
     hub.publisher.add(topic.name, partition, record.topic, out, call, index);
     return;
   }
-  const out = toKafka(record, kind === 'd' ? record.deliverAt! : Date.now());
-  const count = topic.leaders.length;
-  const by = out.key ?? (record.deduplicationKey === undefined ? null : Buffer.from(record.deduplicationKey));
-  const partition = by === null ? turn++ % count : partitionOf(by, count);
+  const out = toOut(record, kind);
+  const partition = partitionFor(record, kind, out, topic.leaders.length);
   if (kind === 'd') hub.host.scheduled(record.id, `${partition}`);
   hub.publisher.add(topic.name, partition, record.topic, out, call, index);
 }
 
-function tooLarge({ body, headers, topic }: BusRecord, limit: number): BusError | undefined {
+/** The record as it is stored. */
+export function toOut(record: BusRecord, kind: Kind): OutRecord {
+  return toKafka(record, kind === 'd' ? record.deliverAt! : Date.now());
+}
+
+/** The partition, of `count`, that a record goes to. A delayed one always to the same: it may have to be found again. */
+export function partitionFor(record: BusRecord, kind: Kind, { key }: OutRecord, count: number): number {
+  const { deduplicationKey, id } = record;
+  if (key !== null) return partitionOf(key, count);
+  if (deduplicationKey !== undefined) return partitionOf(Buffer.from(deduplicationKey), count);
+  return kind === 'd' ? partitionOf(Buffer.from(id), count) : turn++ % count;
+}
+
+export function tooLarge({ body, headers, topic }: BusRecord, limit: number): BusError | undefined {
   if (body.byteLength > limit) {
     return new MessageTooLargeError(
       `a message for "${topic}" has ${body.byteLength} bytes, at most ${limit} are allowed`,

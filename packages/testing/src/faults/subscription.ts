@@ -2,6 +2,7 @@ import {
   type Broker,
   type BrokerSubscription,
   type BusError,
+  type BusRecord,
   type Clock,
   type Delivery,
   LeaseLostError,
@@ -87,6 +88,10 @@ export class FaultySubscription implements Sink, BrokerSubscription {
     }
   }
 
+  recall(deliveries: readonly Delivery[]): void {
+    this.#sink.recall?.(deliveries);
+  }
+
   lost(deliveries: readonly Delivery[]): void {
     this.#line.take(({ delivery }) => deliveries.includes(delivery));
     this.#sink.lost(deliveries);
@@ -138,6 +143,11 @@ export class FaultySubscription implements Sink, BrokerSubscription {
     if (twice.length > 0) await send(twice).catch(() => {});
     if (failure !== undefined) throw failure;
     return refused;
+  }
+
+  async stage(delivery: Delivery, records: readonly BusRecord[]): Promise<void> {
+    // The ack of a copy does not reach the broker either.
+    if (!this.#copies.has(delivery)) await this.#inner!.stage!(delivery, records);
   }
 
   async release(deliveries: readonly Delivery[]): Promise<void> {

@@ -1,0 +1,59 @@
+import type { Cluster } from '../driver/cluster.ts';
+import { Code } from '../driver/errors.ts';
+import type { Committed } from '../driver/group-requests.ts';
+import type { Part } from '../feed/part.ts';
+import type { GroupMember } from './member.ts';
+
+/** Brings the accounts of a member's partitions to the server. */
+export interface Commits {
+  /** Resolves when what is accounted now is committed; to false when the membership was lost before. */
+  commit(): Promise<boolean>;
+  /** Commits soon; nobody waits for it. */
+  touch(): void;
+  /** As `commit`, without waiting for those that are under way where that may be. */
+  commitAtOnce(): Promise<boolean>;
+  /** All that was waited for is in vain. */
+  lost(): void;
+  close(): void;
+}
+
+/** What a commit says. */
+export interface Accounts {
+  readonly parts: readonly Part[];
+  readonly entries: readonly Committed[];
+  /** Whether an account was so long that not even all that is settled is in it. */
+  readonly lossy: boolean;
+}
+
+/** The accounts that have changed since they were last taken. They are to be marked again if they do not arrive. */
+export function takeAccounts(all: Iterable<Part>): Accounts {
+  const parts: Part[] = [];
+  const entries: Committed[] = [];
+  let lossy = false;
+  for (const part of all) {
+    if (!part.dirty) continue;
+    part.dirty = false;
+    const { topic, partition, ledger } = part;
+    const whole = ledger.encode();
+    part.full = whole === undefined;
+    const metadata = whole ?? ledger.encodeShort();
+    if (part.full && metadata === '') lossy = true;
+    parts.push(part);
+    entries.push({ topic, partition, offset: ledger.floor, metadata });
+  }
+  return { parts, entries, lossy };
+}
+
+/** Acts on the code of a commit that was refused. */
+export function react(cluster: Cluster, member: GroupMember, error: number, generation: number): void {
+  if (error === Code.notCoordinator || error === Code.coordinatorNotAvailable) {
+    cluster.forgetCoordinator(member.group);
+  } else if (
+    error === Code.unknownMember ||
+    error === Code.illegalGeneration ||
+    error === Code.fencedInstance
+  ) {
+    // While the group changes a commit may have the number of before; the answer to joining tells then.
+    if (member.stable && member.membership?.generation === generation) member.expelled();
+  }
+}
