@@ -16,6 +16,12 @@ export async function inspectServer(client: Client, host: BrokerHost): Promise<v
       broker: 'redis',
     });
   }
+  if (!isCluster(client) && /^(?:redis|server)_mode:cluster/m.test(info)) {
+    throw new ConfigError(
+      'the server is a node of a cluster: give redis+cluster://host:port (rediss+cluster:// with TLS) or the option "cluster"',
+      { broker: 'redis' },
+    );
+  }
   const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? (await policyOf(node!));
   if (policy !== undefined && policy !== 'noeviction') {
     host.warning(

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { type Bus, ConnectionError } from '@ambus/core';
+import { ConfigError, ConnectionError } from '@ambus/core';
 import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
+import { works } from './support/works.ts';
 import { until, type World, world } from './support/world.ts';
 
 const worlds: World[] = [];
@@ -11,33 +12,6 @@ const started = async (...args: Parameters<typeof world>): Promise<World> => {
   return w;
 };
 afterAll(() => Promise.all(worlds.map((w) => w.close())));
-
-/** Everything once: groups with and without keys, patterns, live, retries, delays, requests, admin. */
-async function works(bus: Bus): Promise<void> {
-  const got: string[] = [];
-  let failed = 0;
-  await bus.subscribe<string>(
-    'all.a',
-    ({ data }) => {
-      if (data === 'retried' && failed++ === 0) throw new Error('once');
-      got.push(data);
-    },
-    { group: 'g', retry: { initialDelay: 10 } },
-  );
-  await bus.subscribe<string>('all.*', ({ data }) => void got.push(`wide ${data}`), { group: 'g' });
-  await bus.subscribe<string>('all.#', ({ data }) => void got.push(`live ${data}`));
-  await bus.respond('asked', ({ data }) => data);
-  await bus.publish('all.a', 'plain');
-  await bus.publish('all.a', 'keyed', { key: 'k' });
-  await bus.publish('all.a', 'urgent', { priority: 'critical' });
-  await bus.publish('all.a', 'delayed', { delay: 50 });
-  await bus.publish('all.a', 'retried');
-  expect((await bus.request('asked', 7)).data).toBe(7);
-  const names = ['plain', 'keyed', 'urgent', 'delayed', 'retried'];
-  const all = names.flatMap((name) => [name, `wide ${name}`, `live ${name}`]);
-  await until(() => all.every((one) => got.includes(one)));
-  await until(async () => (await bus.admin.group('all.a', 'g'))?.depth === 0);
-}
 
 test('without readers everything comes by bells', async () => {
   const w = await started();
@@ -59,17 +33,6 @@ test('over TLS, with a certificate that is trusted and one that is not', async (
   expect(ConnectionError.is(error) && !error.retryable).toBe(true);
 });
 
-test('with the settings of a client that is given, which stays as it is', async () => {
-  const w = await started({ auth: 'password' });
-  const client = new Redis(w.server.url);
-  const bus = await w.bus({ url: undefined, client });
-  await works(bus);
-  expect(bus.native()).toBe(client);
-  await bus.close();
-  expect(await client.ping()).toBe('PONG');
-  client.disconnect();
-});
-
 test('in another database, apart from the first', async () => {
   const w = await started();
   const [zero, five] = [await w.bus(), await w.bus({ db: 5 })];
@@ -80,6 +43,38 @@ test('in another database, apart from the first', async () => {
   await zero.publish('apart', 'zero');
   await until(() => got.length > 0);
   expect(got).toEqual(['zero']);
+});
+
+test('a database that cannot be used is refused, and never becomes another', async () => {
+  const w = await started();
+  const refused = async (...args: Parameters<World['bus']>): Promise<unknown> =>
+    (await w.bus(...args)).connect().catch((error: unknown) => error);
+  const error = await refused({ db: 99 });
+  expect(ConfigError.is(error)).toBe(true);
+  expect((error as Error).message).toMatch(/"db".*99/);
+  await w.raw.acl('SETUSER', 'zero', 'on', '>secret', '~*', '&*', '+@all', '-select');
+  const forbidden = await refused({ db: 5, username: 'zero', password: 'secret' });
+  expect(ConfigError.is(forbidden)).toBe(true);
+  expect((forbidden as Error).message).toMatch(/"db".*5/);
+  await works(await w.bus({ username: 'zero', password: 'secret' }));
+});
+
+test('a database that is taken away while a bus is connected does not become another', async () => {
+  const w = await started();
+  await w.raw.acl('SETUSER', 'five', 'on', '>secret', '~*', '&*', '+@all');
+  const bus = await w.bus({ db: 5, username: 'five', password: 'secret' }, { publishTimeout: 20_000 });
+  await bus.publish('moved', 1);
+  await w.raw.acl('SETUSER', 'five', '-select');
+  await w.raw.client('KILL', 'USER', 'five');
+  const later = bus.publish('moved', 2);
+  const denied = async (): Promise<boolean> => String(await w.raw.acl('LOG')).includes('select');
+  await until(denied);
+  expect(await w.raw.keys(`{${w.prefix}.0}:*`)).toEqual([]);
+  await w.raw.acl('SETUSER', 'five', '+select');
+  await later;
+  const five = w.raw.duplicate({ db: 5 });
+  expect(await five.xlen(`{${w.prefix}.0}:stream:moved:2`)).toBe(2);
+  five.disconnect();
 });
 
 test('through sentinels, over a failover', { timeout: 60_000 }, async () => {
@@ -112,6 +107,39 @@ test('on a cluster', { timeout: 60_000 }, async () => {
   const w = await started({ cluster: 3 });
   const nodes = w.server.nodes.map(({ host, port }) => ({ host, port }));
   await works(await w.bus({ url: undefined, cluster: nodes }));
+  const error = await (await w.bus()).connect().catch((one: unknown) => one);
+  expect(ConfigError.is(error) && error.message).toContain('redis+cluster://');
+});
+
+test('a server that is no cluster is said to be none', async () => {
+  const w = await started();
+  const bus = await w.bus({ url: `redis+cluster://127.0.0.1:${w.server.port}` });
+  const error = await bus.connect().catch((one: unknown) => one);
+  expect(ConfigError.is(error) && error.message).toContain('redis://');
+});
+
+test('on a cluster over TLS, with a certificate that is trusted and one that is not', {
+  timeout: 60_000,
+}, async () => {
+  const w = await started({ cluster: 3, tls: true, auth: 'password' });
+  const { password } = w.server.credentials;
+  const at = w.server.nodes.map(({ host, port }) => `${host}:${port}`).join(',');
+  const url = `rediss+cluster://:${password}@${at}`;
+  await works(await w.bus({ url, tls: { ca: w.server.tls!.ca } }));
+  const error = await (await w.bus({ url })).connect().catch((one: unknown) => one);
+  expect(ConnectionError.is(error) && !error.retryable && error.message).toMatch(/certificate/);
+  const wrong = await (await w.bus({ url: url.replace(password!, 'x'), tls: { ca: w.server.tls!.ca } }))
+    .connect()
+    .catch((one: unknown) => one);
+  expect(ConnectionError.is(wrong) && !wrong.retryable && wrong.message).toMatch(/WRONGPASS/);
+});
+
+test('with a certificate of its own, for a server that asks for one', async () => {
+  const w = await started({ tls: 'mutual' });
+  const { ca, cert, key } = w.server.tls!;
+  await works(await w.bus({ tls: { ca, cert, key } }));
+  const error = await (await w.bus({ tls: { ca } })).connect().catch((one: unknown) => one);
+  expect(ConnectionError.is(error) && !error.retryable).toBe(true);
 });
 
 test.each(['8', 'valkey'] as const)('on version %s', { timeout: 120_000 }, async (version) => {
