@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { ConfigError, ConnectionError } from '@ambus/core';
 import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
@@ -16,14 +15,6 @@ afterAll(() => Promise.all(worlds.map((w) => w.close())));
 test('without readers everything comes by bells', async () => {
   const w = await started();
   await works(await w.bus({ maxReaders: 0 }));
-});
-
-test('the account of the README may do what a bus does', async () => {
-  const w = await started();
-  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-  const rules = /```\nACL SETUSER app (.*)\n```/.exec(readme)![1]!.replace('{ambus.*}', `{${w.prefix}.*}`);
-  await w.raw.acl('SETUSER', 'app', ...rules.split(' '));
-  await works(await w.bus({ username: 'app', password: () => 'secret' }));
 });
 
 test('over TLS, with a certificate that is trusted and one that is not', async () => {

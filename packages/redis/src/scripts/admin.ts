@@ -33,6 +33,7 @@ return out
 /** ARGV: root, topic, retention. */
 export const ENSURE_TOPIC: string = `
 if call('HEXISTS', T .. ':topics', ARGV[2]) == 0 then addTopic(ARGV[2], ARGV[3], ARGV[4]) end
+completeTopic(ARGV[2])
 call('PUBLISH', ARGV[1] .. 'b:' .. ARGV[2], '2')
 return 1
 `;

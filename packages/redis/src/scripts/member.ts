@@ -16,6 +16,10 @@ if not pattern:find('[*#]') and call('HEXISTS', T .. ':topics', pattern) == 0 th
   if made.err and not made.err:find('BUSYGROUP') then error(made.err) end
   addTopic(pattern, ARGV[8], ARGV[9])
 end
+-- Only the admin makes a group without a member.
+if member == '' then
+  for _, topic in ipairs(topicsOf(pattern)) do completeTopic(topic) end
+end
 if call('HEXISTS', T .. ':groups', group) == 0 then
   if not create then return { 'group' } end
   for _, topic in ipairs(topicsOf(pattern)) do

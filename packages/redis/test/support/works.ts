@@ -4,9 +4,16 @@ import { until } from './world.ts';
 
 let runs = 0;
 
-/** Everything once: groups with and without keys, patterns, live, retries, delays, requests, admin. */
-export async function works(bus: Bus): Promise<void> {
+/**
+ * Everything once: groups with and without keys, patterns, live, retries, delays, requests, admin.
+ *
+ * @param maker - makes topics and groups before, for a bus that may not
+ */
+export async function works(bus: Bus, maker?: Bus): Promise<void> {
   const all = `all${++runs}`;
+  await maker?.admin.ensureTopic(`${all}.a`);
+  await maker?.admin.ensureGroup(`${all}.a`, 'g', 'new');
+  await maker?.admin.ensureGroup(`${all}.*`, 'g', 'new');
   const got: string[] = [];
   let failed = 0;
   await bus.subscribe<string>(
