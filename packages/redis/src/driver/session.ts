@@ -4,8 +4,8 @@ import { isBroken, isMisdirected, isMissingScript, isMoving, toBusError } from '
 import { EncodedCommand } from './command.ts';
 import { type Client, dial, dialNode, hangUp, isCluster, type Target } from './dial.ts';
 import { type Arg, encodeCommand } from './encode.ts';
-import { watch } from './pulse.ts';
-import type { Script } from './script.ts';
+import { answers, watch } from './pulse.ts';
+import { loadScripts, type Script } from './script.ts';
 
 /** Milliseconds between the tries to come back: quick at first, as most cuts are short. */
 const FIRST_PAUSE = 30;
@@ -23,6 +23,8 @@ export interface SessionEvents {
   restore(): Promise<void>;
   disconnected(error: BusError): void;
   reconnected(): void;
+  /** The server has closed the connection that listens, and that one alone. */
+  deafened(): void;
 }
 
 /**
@@ -84,8 +86,8 @@ export class Session {
     const lost = (): void =>
       this.#lost(client, new ConnectionError('the connection was lost', { broker: 'redis' }));
     client.once('end', lost);
-    ears.once('end', lost);
-    await this.#load(client);
+    ears.once('end', () => void this.#deafened(client).then(lost));
+    await loadScripts(client, this.#scripts);
     await this.#events.restore();
     if (this.#ended !== undefined) throw this.#ended;
     if (this.#client !== client) throw new ConnectionError('the connection was lost', { broker: 'redis' });
@@ -99,24 +101,12 @@ export class Session {
   async reload(): Promise<void> {
     if (this.#client === undefined) return;
     const late = new Promise<void>((resolve) => setTimeout(resolve, LOAD_TIMEOUT).unref());
-    await Promise.race([this.#load(this.#client), late]);
+    await Promise.race([loadScripts(this.#client, this.#scripts), late]);
   }
 
-  /** Scripts that are missing all the same are sent with their first call. */
-  async #load(client: Client): Promise<void> {
-    const shas = this.#scripts.map(({ sha }) => sha);
-    // A node that is down would never answer.
-    const nodes = isCluster(client)
-      ? client.nodes('master').filter(({ status }) => status === 'ready')
-      : [client];
-    const loads = nodes.map(async (node) => {
-      const known = (await node.script('EXISTS', ...shas)) as number[];
-      const missing = this.#scripts.filter((_, at) => known[at] !== 1);
-      await Promise.all(missing.map(({ source }) => node.script('LOAD', source)));
-    });
-    for (const outcome of await Promise.allSettled(loads)) {
-      if (outcome.status === 'rejected' && !isCluster(client) && isBroken(outcome.reason))
-        throw outcome.reason;
+  async #deafened(client: Client): Promise<void> {
+    if (this.#isUp && this.#client === client && !isCluster(client) && (await answers(client))) {
+      if (this.#client === client) this.#events.deafened();
     }
   }
 
