@@ -68,10 +68,14 @@ test('a database that is taken away while a bus is connected does not become ano
   five.disconnect();
 });
 
-test('through sentinels, over a failover', { timeout: 60_000 }, async () => {
-  const w = await started({ sentinels: 3 });
+test.each([
+  ['through sentinels', {}],
+  ['through sentinels by a url, over TLS and with a password', { tls: true, auth: 'password' }],
+] as const)('%s, over a failover', { timeout: 60_000 }, async (_, secured) => {
+  const w = await started({ sentinels: 3, ...secured });
   const nodes = w.server.sentinels.map(({ host, port }) => ({ host, port }));
-  const watcher = new Redis(nodes[0]!);
+  const tls = w.server.tls && { ca: w.server.tls.ca };
+  const watcher = new Redis({ ...nodes[0]!, ...(tls && { tls }) });
   // A Sentinel that has not met the replica or the others yet would have nobody to make the master.
   await until(async () => {
     const replicas = (await watcher.call('SENTINEL', 'REPLICAS', 'ambus')) as string[][];
@@ -79,10 +83,11 @@ test('through sentinels, over a failover', { timeout: 60_000 }, async () => {
     return replicas.some((one) => one.includes('ok')) && String(quorum).startsWith('OK 3');
   }, 30_000);
   watcher.disconnect();
-  const bus = await w.bus(
-    { url: undefined, sentinel: { name: 'ambus', nodes }, lease: 3_000 },
-    { publishTimeout: 30_000 },
-  );
+  const at = nodes.map(({ host, port }) => `${host}:${port}`).join(',');
+  const way = tls
+    ? { url: `rediss+sentinel://:${w.server.credentials.password}@${at}/ambus`, tls }
+    : { url: undefined, sentinel: { name: 'ambus', nodes } };
+  const bus = await w.bus({ ...way, lease: 3_000 }, { publishTimeout: 30_000 });
   const got: number[] = [];
   await bus.subscribe<number>('topic', ({ data }) => void got.push(data), { group: 'g' });
   await bus.publish('topic', 0);

@@ -83,10 +83,10 @@ export class Session {
     const ears = await dialNode(this.#target, `${this.#name}:ears`, timeout, client);
     this.#ears = ears;
     if (this.#ended !== undefined) throw this.#ended;
-    const lost = (): void =>
-      this.#lost(client, new ConnectionError('the connection was lost', { broker: 'redis' }));
-    client.once('end', lost);
-    ears.once('end', () => void this.#deafened(client).then(lost));
+    const lost = (isSpared: boolean): void =>
+      this.#lost(client, new ConnectionError('the connection was lost', { broker: 'redis' }), isSpared);
+    client.once('end', () => lost(false));
+    ears.once('end', () => this.#deafened(client, lost));
     await loadScripts(client, this.#scripts);
     await this.#events.restore();
     if (this.#ended !== undefined) throw this.#ended;
@@ -104,10 +104,18 @@ export class Session {
     await Promise.race([loadScripts(this.#client, this.#scripts), late]);
   }
 
-  async #deafened(client: Client): Promise<void> {
-    if (this.#isUp && this.#client === client && !isCluster(client) && (await answers(client))) {
-      if (this.#client === client) this.#events.deafened();
+  /** Whether the other connection still answers tells what happened; it ends all the same, as they live and die together. */
+  #deafened(client: Client, lost: (spared: boolean) => void): void {
+    if (this.#client !== client || !this.#isUp || isCluster(client)) {
+      lost(false);
+      return;
     }
+    const isAlone = answers(client);
+    lost(true);
+    void isAlone.then((alone) => {
+      hangUp(client);
+      if (alone && this.#ended === undefined) this.#events.deafened();
+    });
   }
 
   #watch(client: Client, ears: Redis): void {
@@ -130,9 +138,10 @@ export class Session {
     if (this.#client !== undefined) this.#lost(this.#client, error);
   }
 
-  #lost(client: Client, error: BusError): void {
+  #lost(client: Client, error: BusError, isSpared = false): void {
     if (this.#client !== client) return;
     const wasUp = this.#isUp;
+    if (isSpared) this.#client = undefined;
     this.#hangUp();
     if (!wasUp || this.#ended !== undefined) return;
     this.#events.disconnected(error);

@@ -115,7 +115,7 @@ end
  * The same for streams that are known to be there and not to need trimming, which is nearly always: a third of the work.
  *
  * ARGV: counter, number of this call; then of each stream: its name, channel and text of its bell, how many entries of how
- * many values, and these. Says `slow` where a stream is not there after all.
+ * many values, and these. Says `slow` where a stream or its topic is not there after all.
  */
 export const STORE_PLAIN: string = `
 local call = redis.call
@@ -127,7 +127,9 @@ if turn ~= tonumber(ARGV[2]) then
 end
 local at = 3
 while at <= #ARGV do
-  if call('EXISTS', ARGV[at]) == 0 then
+  -- The name: tag, ":stream:", topic, ":" and kind.
+  local topic = ARGV[at]:sub(#KEYS[1] + 9, -3)
+  if call('EXISTS', ARGV[at]) == 0 or call('HEXISTS', KEYS[1] .. ':topics', topic) == 0 then
     call('DECR', counter)
     return 'slow'
   end
