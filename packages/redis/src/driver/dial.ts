@@ -16,7 +16,7 @@ export interface Target {
   readonly tls: ConnectionOptions | undefined;
   readonly sentinel: SentinelTarget | undefined;
   readonly cluster: readonly Address[] | undefined;
-  /** Takes the place of all of the above. */
+  /** Takes the place of all of the above but `db`. */
   readonly client: Client | undefined;
 }
 
@@ -64,6 +64,8 @@ const PASSIVE = {
 
 /** Milliseconds that the nodes of a cluster get to answer before work begins without those that have not. */
 const NODES_TIMEOUT = 1_000;
+/** What the driver says of a cluster when it keeps the reason to itself. */
+const UNTOLD = /^(?:Connection is closed|None of startup nodes)/;
 
 /** By its shape: a client that is given may be of another copy of the driver. */
 export function isCluster(client: Client | undefined): client is Cluster {
@@ -189,7 +191,9 @@ async function open<T extends Client>(client: T, timeout: number): Promise<T> {
   } catch (error) {
     hangUp(client);
     const reason = BusError.is(error) ? error : (reasonOf(failure) ?? error);
-    throw node !== undefined && isBroken(reason) ? await reasonAt(node, timeout, reason) : reason;
+    throw node !== undefined && UNTOLD.test(messageOf(reason))
+      ? await reasonAt(node, timeout, reason)
+      : reason;
   } finally {
     client.off('+node', met);
     clearTimeout(timer);
@@ -199,7 +203,7 @@ async function open<T extends Client>(client: T, timeout: number): Promise<T> {
 /** Of a cluster's node that cannot be reached the driver does not tell why, such as a certificate that is not trusted. */
 async function reasonAt(node: Redis, timeout: number, known: unknown): Promise<unknown> {
   try {
-    hangUp(await open(node.duplicate(PASSIVE), timeout));
+    hangUp(await open(node.duplicate(PASSIVE), Math.min(timeout, NODES_TIMEOUT)));
     return known;
   } catch (reason) {
     return reason;
