@@ -98,6 +98,24 @@ test('what a full server has dropped is made again, and consumption goes on', as
   expect(warnings).toHaveLength(1);
 });
 
+test('a group of which nothing is left but its messages is made again, unless it was deleted', async () => {
+  const [publisher, bus] = [await w.bus(), await w.bus()];
+  const got: number[] = [];
+  await bus.subscribe<number>('listed', ({ data }) => void got.push(data), { group: 'g' });
+  await publisher.publish('listed', 1, { key: 'k' });
+  await until(() => got.length === 1);
+  await w.raw.del(`{${w.prefix}.0}:groups`, `{${w.prefix}.0}:members:g|listed`);
+  await publisher.publish('listed', 2, { key: 'k' });
+  await until(() => got.includes(2));
+  expect(await bus.admin.deleteGroup('listed', 'g')).toBe(true);
+  await publisher.publish('listed', 3, { key: 'k' });
+  await until(async () =>
+    (await bus.admin.listTopics()).some(({ topic, depth }) => topic === 'listed' && depth === 3),
+  );
+  expect(await bus.admin.group('listed', 'g')).toBeUndefined();
+  expect(got).not.toContain(3);
+});
+
 test('whichever key is dropped, later messages arrive', { timeout: 120_000 }, async () => {
   const [publisher, bus] = [await w.bus(), await w.bus()];
   const got = new Set<string>();

@@ -126,10 +126,11 @@ end
 return out
 `;
 
-/** ARGV: root, group. */
+/** Notes it for a week, so that nobody takes it for a loss. ARGV: root, group. */
 export const DELETE_GROUP: string = `${FORGET}
 local group = ARGV[2]
 if call('HDEL', T .. ':groups', group) == 0 then return 0 end
+call('SET', T .. ':deleted:' .. group, 1, 'PX', 604800000)
 for _, topic in ipairs(topicsOf(patternOf(group))) do
   for kind in topicInfo(topic):gmatch('.') do redis.pcall('XGROUP', 'DESTROY', streamOf(topic, kind), group) end
   forgetLanes(group, topic)
