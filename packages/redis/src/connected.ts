@@ -3,7 +3,7 @@ import { Ears } from './channels/ears.ts';
 import type { ChannelSubscription } from './channels/subscription.ts';
 import type { Context, Membership } from './context.ts';
 import { Session } from './driver/session.ts';
-import { inspectServer } from './inspect.ts';
+import { type Inspected, inspectServer } from './inspect.ts';
 import { Keeper } from './keeper.ts';
 import { names } from './keys.ts';
 import type { Settings } from './options.ts';
@@ -49,8 +49,22 @@ export async function connect(host: BrokerHost, settings: Settings): Promise<Con
       for (const member of members) member.poll();
       host.reconnected();
     },
+    deafened() {
+      warnOnce(
+        'the server closed the connection that listens, and that one alone, as it does when more waits on it than client-output-buffer-limit allows for pubsub: what was on its way is lost',
+        { limit: server?.pubsubLimit ?? 'unknown' },
+      );
+    },
   });
-  const ears = new Ears(session);
+  const warned = new Set<string>();
+  const warnOnce: BrokerHost['warning'] = (message, details) => {
+    if (!warned.has(message)) host.warning(message, details);
+    warned.add(message);
+  };
+  const ears = new Ears(session, () =>
+    warnOnce('a large message that is not stored was gone before it could be fetched', {}),
+  );
+  let server: Inspected | undefined;
   let nextMember = 0;
   let lostAt = Number.NEGATIVE_INFINITY;
   const context: Context = {
@@ -92,7 +106,7 @@ export async function connect(host: BrokerHost, settings: Settings): Promise<Con
   try {
     await keeper.open();
     await session.connect(host.connectTimeout);
-    await inspectServer(session.client!, host);
+    server = await inspectServer(session.client!, host);
   } catch (error) {
     close();
     throw error;

@@ -20,7 +20,7 @@ const MISDIRECTED = new RegExp(
   `${DIRECTIONS}(?:READONLY|MASTERDOWN|MOVED|ASK|TRYAGAIN|CLUSTERDOWN|LOADING|UNBLOCKED)\\b`,
 );
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Whether it is the connection that failed, so that nobody knows what became of the call. */
 export function isBroken(error: unknown): boolean {
@@ -53,6 +53,12 @@ export function toBusError(error: unknown, context: ErrorContext = {}): BusError
     const what = context.topic === undefined ? '' : ` with "${context.topic}"`;
     return new ConfigError(`the account may not do this${what}: ${message}`, about);
   }
+  if (/cluster support disabled/.test(message)) {
+    return new ConfigError(
+      `the server is not a node of a cluster; give its url as redis:// or rediss://`,
+      about,
+    );
+  }
   if (PASSING.test(message)) return new ConnectionError(`the server cannot take this now: ${message}`, about);
   if (/certificate|self.signed|TLS|SSL|ERR_TLS/i.test(message)) {
     return new ConnectionError(`no secure connection to the server: ${message}`, {
@@ -64,7 +70,7 @@ export function toBusError(error: unknown, context: ErrorContext = {}): BusError
 }
 
 /** The driver hangs the command with its arguments on an error: an AUTH's would be the password. */
-function withoutArguments(error: unknown): unknown {
+export function withoutArguments(error: unknown): unknown {
   if (error instanceof Error) Reflect.deleteProperty(error, 'command');
   return error;
 }

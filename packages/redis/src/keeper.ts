@@ -90,7 +90,7 @@ export class Keeper {
       const seat = seats[at]!;
       if (seat.member !== named[at]!.member) continue;
       if (state === 1) seat.renewed(since);
-      else seat.lost(state === -1, String(epoch));
+      else seat.lost(state < 0, state === -2 ? '' : String(epoch));
     }
     const known = this.#versions.get(tag);
     this.#versions.set(tag, String(version));

@@ -42,8 +42,9 @@ export interface RedisOptions {
   /** Some of the nodes of a cluster; the others are found. */
   readonly cluster?: readonly RedisAddress[] | undefined;
   /**
-   * An ioredis `Redis` or `Cluster`: its settings are taken for the broker's own connections. It is neither used nor
-   * closed itself: it may queue and send again, which the broker must not.
+   * An ioredis `Redis` or `Cluster`: where it connects to, and as whom, is taken for the broker's own connections. It is
+   * neither used nor closed itself: it may queue and send again, which the broker must not. Its `keyPrefix`, timeouts and
+   * how it writes numbers have no effect.
    */
   readonly client?: Client | undefined;
   /**
@@ -60,6 +61,8 @@ export interface RedisOptions {
   /** Lets the retention remove messages that a group has not settled, too: bounds the server's memory. Default false. */
   readonly trimUnacked?: boolean | undefined;
 }
+
+type Named = keyof RedisOptions & string;
 
 /** The options, checked and with defaults. */
 export interface Settings {
@@ -88,6 +91,7 @@ const {
 /** What the script argument of one call may hold at the server is 512 MB; half of it leaves room for the rest. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 const MAX_SHARDS = 256;
+const MAX_PASSWORD = 4_096;
 const DEFAULT_URL = 'redis://127.0.0.1:6379';
 
 const parts = checkOptions<RedisAddress>({ host: text(), port: integer(1, 65_535) });
@@ -103,7 +107,8 @@ const tls = either(boolean, object);
 const urlCheck: check.Check = (value) =>
   typeof value === 'string' && parseUrl(value) !== undefined
     ? undefined
-    : 'redis://host:port, rediss://, redis+cluster://host1,host2 or redis+sentinel://host1,host2/master';
+    : 'redis://user:password@host:port/db, rediss://, redis+cluster://host1,host2 or redis+sentinel://host1,host2/master, ' +
+      'without a query and with "@", "/" and ":" of a password as %40, %2F and %3A';
 
 const SPEC: check.Spec<RedisOptions> = {
   url: urlCheck,
@@ -111,13 +116,13 @@ const SPEC: check.Spec<RedisOptions> = {
   port: integer(1, 65_535),
   db: integer(0),
   username: text(),
-  password: either(text(4_096), callable),
+  password: either(text(MAX_PASSWORD), callable),
   tls,
   sentinel: checkOptions<RedisSentinel>({
     name: text(),
     nodes: addresses,
     username: text(),
-    password: text(4_096),
+    password: text(MAX_PASSWORD),
     tls,
   }),
   cluster: addresses,
@@ -131,9 +136,7 @@ const SPEC: check.Spec<RedisOptions> = {
 
 /** @throws {ConfigError} naming the option or variable, its value and what is allowed */
 export function settings(options: RedisOptions, environment: NodeJS.ProcessEnv): Settings {
-  const given = { ...options, url: withoutSecrets(options?.url) };
-  if (typeof given.password === 'string' && given.password !== '') given.password = '***';
-  check.checkOptions('redis option', given, SPEC, ConfigError);
+  check.checkOptions('redis option', masked(options), SPEC, ConfigError);
   const target = targetOf(options, environment);
   const clustered = target.cluster !== undefined || isCluster(target.client);
   if (clustered && target.db !== 0) {
@@ -151,23 +154,23 @@ export function settings(options: RedisOptions, environment: NodeJS.ProcessEnv):
 
 function targetOf(options: RedisOptions, environment: NodeJS.ProcessEnv): Target {
   const { host, port, sentinel, cluster, client } = options;
-  const named = [client, cluster, sentinel].filter((one) => one !== undefined).length;
-  if (named > 1)
-    throw new ConfigError('redis options "client", "cluster" and "sentinel": give one of them', {
-      broker: 'redis',
-    });
-  const isAddressed = named > 0 || host !== undefined;
-  const url =
-    options.url ?? (isAddressed ? undefined : environment.AMB_REDIS_URL || undefined) ?? DEFAULT_URL;
-  const parsed = parseUrl(url);
-  if (parsed === undefined) {
-    throw new ConfigError(
-      `environment variable AMB_REDIS_URL must be ${urlCheck(undefined)}, not ${JSON.stringify(withoutSecrets(url))}`,
-      { broker: 'redis' },
-    );
+  const named = (['client', 'cluster', 'sentinel'] as const).filter((name) => options[name] !== undefined);
+  if (named.length > 1) throw contradiction(...named);
+  const [way] = named;
+  if (way !== undefined) refuseBeside(options, way, ['url', 'host', 'port']);
+  if (client !== undefined) refuseBeside(options, 'client', ['username', 'password', 'tls']);
+  const isAddressed = way !== undefined || host !== undefined;
+  const variable = isAddressed ? undefined : environment.AMB_REDIS_URL || undefined;
+  const url = options.url ?? variable ?? DEFAULT_URL;
+  if (options.url === undefined) {
+    const said = { AMB_REDIS_URL: url };
+    check.checkOptions('environment variable', said, { AMB_REDIS_URL: urlCheck }, ConfigError);
   }
+  const parsed = parseUrl(url)!;
+  if (parsed.way !== 'single') refuseBeside(options, 'url', ['host', 'port']);
   const [first] = parsed.nodes as [Address];
-  const isAlone = named === 0;
+  const isAlone = way === undefined;
+  const secured = tlsOf(options.tls ?? parsed.secure);
   return {
     host: host ?? first.host,
     port: port ?? (host === undefined ? first.port : 6379),
@@ -176,7 +179,7 @@ function targetOf(options: RedisOptions, environment: NodeJS.ProcessEnv): Target
       : (options.db ?? (client as { options?: { db?: number } } | undefined)?.options?.db ?? parsed.db ?? 0),
     username: options.username ?? parsed.username,
     password: options.password ?? parsed.password,
-    tls: tlsOf(options.tls ?? parsed.secure),
+    tls: secured,
     sentinel: sentinel
       ? {
           ...sentinel,
@@ -190,7 +193,7 @@ function targetOf(options: RedisOptions, environment: NodeJS.ProcessEnv): Target
             nodes: parsed.nodes,
             username: undefined,
             password: undefined,
-            tls: undefined,
+            tls: parsed.secure ? secured : undefined,
           }
         : undefined,
     cluster: cluster ?? (isAlone && parsed.way === 'cluster' ? parsed.nodes : undefined),
@@ -198,12 +201,46 @@ function targetOf(options: RedisOptions, environment: NodeJS.ProcessEnv): Target
   };
 }
 
+/** What would be ignored is refused. */
+function refuseBeside(options: RedisOptions, way: Named, names: readonly Named[]): void {
+  const beside = names.find((name) => options[name] !== undefined);
+  if (beside !== undefined) throw contradiction(way, beside);
+}
+
+function contradiction(...names: readonly Named[]): ConfigError {
+  const quoted = names.map((name) => `"${name}"`).join(' and ');
+  return new ConfigError(`redis options ${quoted} contradict each other: give one of them`, {
+    broker: 'redis',
+  });
+}
+
 function tlsOf(option: boolean | ConnectionOptions): ConnectionOptions | undefined {
   if (option === false) return undefined;
   return option === true ? {} : option;
 }
 
-/** Another server's url, given by mistake, may hold a password as well. */
-function withoutSecrets<T>(url: T): T | string {
-  return typeof url === 'string' ? url.replace(/\/\/[^/]*@/, '//***@') : url;
+/** The same with passwords that errors may show. */
+function masked(options: RedisOptions): unknown {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) return options;
+  return {
+    ...options,
+    ...maskedPassword('password', options),
+    ...(typeof options.sentinel === 'object' &&
+      options.sentinel !== null && {
+        sentinel: { ...options.sentinel, ...maskedPassword('sentinel.password', options.sentinel) },
+      }),
+  };
+}
+
+function maskedPassword(name: string, { password }: Pick<RedisOptions, 'password'>): object | undefined {
+  if (password === undefined || typeof password === 'function' || password === '') return undefined;
+  if (typeof password === 'string' && password.length <= MAX_PASSWORD) return { password: '***' };
+  const given =
+    typeof password === 'string' ? `one of ${password.length}` : `a value of type ${typeof password}`;
+  throw new ConfigError(
+    `redis option "${name}" must be a string of 1 to ${MAX_PASSWORD} characters, not ${given}`,
+    {
+      broker: 'redis',
+    },
+  );
 }

@@ -12,12 +12,12 @@ export interface FromUrl {
   readonly master: string | undefined;
 }
 
-const URL = /^redis(s?)(\+cluster|\+sentinel)?:\/\/(?:([^@/]*)@)?([^@/?]+)((?:\/[^?]*)?)(?:\?.*)?$/;
+const URL = /^redis(s?)(\+cluster|\+sentinel)?:\/\/(?:([^@/]*)@)?([^@/?]+)(\/[^?]*)?$/;
 const DEFAULT_PORTS = { single: 6379, cluster: 6379, sentinel: 26379 } as const;
 
 /**
  * `redis://user:password@host:6379/0`, `rediss://` for TLS; `redis+cluster://host1:7000,host2:7001`;
- * `redis+sentinel://host1:26379,host2:26379/master/0`. Undefined for anything else.
+ * `redis+sentinel://host1:26379,host2:26379/master/0`. Undefined for anything else: a query, too, would be ignored.
  */
 export function parseUrl(url: string): FromUrl | undefined {
   const [, secure, suffix, account, hosts, path = ''] = URL.exec(url) ?? [];
@@ -29,7 +29,7 @@ export function parseUrl(url: string): FromUrl | undefined {
   const master = way === 'sentinel' ? parts.shift() : undefined;
   if (way === 'sentinel' && !master) return undefined;
   const db = parts[0] ? Number(parts[0]) : undefined;
-  if (parts.length > 1 || (db !== undefined && !Number.isInteger(db))) return undefined;
+  if (parts.length > 1 || (parts[0] && !/^\d{1,9}$/.test(parts[0]))) return undefined;
   const [username, password] = credentials(account);
   return { nodes: nodes as Address[], way, secure: secure === 's', username, password, db, master };
 }

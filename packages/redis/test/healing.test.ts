@@ -73,6 +73,71 @@ test('a publish whose answer is lost is not repeated: what the server has done i
   expect(got.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 400 }, (_, n) => n));
 });
 
+test('what a full server has dropped is made again, and consumption goes on', async () => {
+  const [publisher, bus] = [await w.bus(), await w.bus()];
+  const warnings: string[] = [];
+  bus.on('warning', ({ message }) => warnings.push(message));
+  const got: string[] = [];
+  const take = ({ data }: { data: string }): void => void got.push(data);
+  await bus.subscribe<string>('evicted.a', take, { group: 'g' });
+  await bus.subscribe<string>('evicted.*', ({ data }) => void got.push(`wide ${data}`), { group: 'g' });
+  await publisher.publish('evicted.a', 'before');
+  await until(() => got.length === 2);
+  const policy = ['maxmemory-policy', 'noeviction', 'maxmemory', '0'] as const;
+  try {
+    await w.raw.config('SET', 'maxmemory-policy', 'allkeys-lru', 'maxmemory', '1');
+    await until(async () => (await w.raw.dbsize()) === 0);
+  } finally {
+    await w.raw.config('SET', ...policy);
+  }
+  expect(Number(/evicted_keys:(\d+)/.exec(await w.raw.info('stats'))![1])).toBeGreaterThan(0);
+  await publisher.publish('evicted.a', 'after');
+  await publisher.publish('evicted.a', 'keyed', { key: 'k' });
+  await until(() => ['after', 'wide after', 'keyed', 'wide keyed'].every((one) => got.includes(one)), 30_000);
+  expect(got).toHaveLength(6);
+  expect(warnings).toHaveLength(1);
+});
+
+test('a group of which nothing is left but its messages is made again, unless it was deleted', async () => {
+  const [publisher, bus] = [await w.bus(), await w.bus()];
+  const got: number[] = [];
+  await bus.subscribe<number>('listed', ({ data }) => void got.push(data), { group: 'g' });
+  await publisher.publish('listed', 1, { key: 'k' });
+  await until(() => got.length === 1);
+  await w.raw.del(`{${w.prefix}.0}:groups`, `{${w.prefix}.0}:members:g|listed`);
+  await publisher.publish('listed', 2, { key: 'k' });
+  await until(() => got.includes(2));
+  expect(await bus.admin.deleteGroup('listed', 'g')).toBe(true);
+  await publisher.publish('listed', 3, { key: 'k' });
+  await until(async () =>
+    (await bus.admin.listTopics()).some(({ topic, depth }) => topic === 'listed' && depth === 3),
+  );
+  expect(await bus.admin.group('listed', 'g')).toBeUndefined();
+  expect(got).not.toContain(3);
+});
+
+test('whichever key is dropped, later messages arrive', { timeout: 120_000 }, async () => {
+  const [publisher, bus] = [await w.bus(), await w.bus()];
+  const got = new Set<string>();
+  await bus.subscribe<number>('single', ({ data }) => void got.add(`${data}`), { group: 'g' });
+  await bus.subscribe<number>('single.#', ({ data }) => void got.add(`wide ${data}`), { group: 'g' });
+  let n = 0;
+  const arrives = async (): Promise<void> => {
+    for (const options of [{}, { key: 'k' }, { priority: 'high' }] as const) {
+      const at = ++n;
+      await publisher.publish('single', at, options);
+      await until(() => got.has(`${at}`) && got.has(`wide ${at}`));
+    }
+  };
+  await arrives();
+  const keys = await w.raw.keys(`{${w.prefix}.0}:*`);
+  expect(keys.length).toBeGreaterThan(5);
+  for (const key of keys) {
+    await w.raw.del(key);
+    await arrives();
+  }
+});
+
 test('a policy that drops keys is warned of', async () => {
   await w.raw.config('SET', 'maxmemory-policy', 'allkeys-lru');
   const bus = await w.bus();

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { ConfigError } from '@ambus/core';
+import { ConfigError, createBus } from '@ambus/core';
 import { expect, test } from 'vitest';
 import { redis } from '../src/index.ts';
 import { settings } from '../src/options.ts';
@@ -44,6 +44,11 @@ test.each([
   'redis://',
   'redis://a,b',
   'redis://h/x',
+  'redis://h/-1',
+  'redis://h/1.5',
+  'redis://h?db=3',
+  'redis://h/3?x=1',
+  'redis+sentinel://a/main/0?x=1',
   'redis://h:99999',
   'redis+sentinel://a',
   '',
@@ -66,28 +71,56 @@ test.each([
     { cluster: [{ host: 'a', port: 1 }], sentinel: { name: 'm', nodes: [{ host: 'a', port: 1 }] } },
     'give one of them',
   ],
+  [{ url: 'redis://h', cluster: [{ host: 'a', port: 1 }] }, '"cluster" and "url"'],
+  [{ url: 'redis://h', sentinel: { name: 'm', nodes: [{ host: 'a', port: 1 }] } }, '"sentinel" and "url"'],
+  [{ host: 'h', cluster: [{ host: 'a', port: 1 }] }, '"cluster" and "host"'],
+  [{ url: 'redis+cluster://a', host: 'h' }, '"url" and "host"'],
+  [{ url: 'redis+sentinel://a/main', port: 1 }, '"url" and "port"'],
+  [null, 'must be an object, not null'],
+  [[], 'must be an object'],
+  [{ password: 'x'.repeat(5_000) }, '"password"'],
 ] as const)('%j is refused', (options, text) => {
   expect(() => redis(options as never)).toThrow(text);
   expect(() => redis(options as never)).toThrow(ConfigError);
 });
 
-test('secrets are neither in errors nor in what is printed', () => {
-  const wrong = [
-    { url: 'http://u:hidden@h' },
-    { url: 'redis://u:hidden@h:0' },
-    { password: 5 as never, username: '' },
-  ];
-  for (const options of wrong) {
-    const error = (() => {
-      try {
-        return redis(options);
-      } catch (thrown) {
-        return thrown;
-      }
-    })();
+const thrownBy = (make: () => unknown): unknown => {
+  try {
+    return make();
+  } catch (error) {
+    return error;
+  }
+};
+
+test.each([
+  { url: 'http://u:hidden@h' },
+  { url: 'redis://u:hidden@h:0' },
+  { url: 'redis://u:pa/hidden@h' },
+  { url: 'redis://u:pa@hidden@h' },
+  { url: 'redis://u:pa@hidden/x@h' },
+  { url: 'redis://u:hidden' },
+  { url: 'redis://h?password=hidden' },
+  { cluster: ['redis://u:hidden@a:1'] },
+  { password: 5 as never, username: '' },
+  { password: `hidden${'x'.repeat(5_000)}` },
+  { sentinel: { name: 'm', nodes: [{ host: 'h', port: 1 }], password: `hidden${'x'.repeat(5_000)}` } },
+  'redis://u:hidden@h',
+])('%j shows no secret', (options) => {
+  const error = thrownBy(() => redis(options as never));
+  expect(ConfigError.is(error)).toBe(true);
+  expect(inspect(error)).not.toContain('hidden');
+  expect(inspect(error)).not.toContain('AMB_REDIS_URL');
+});
+
+test('nor does a bus that is to use redis by its name', async () => {
+  for (const url of ['redis://u:pa/hidden@h', `redis://u:hidden@${'h'.repeat(3_000)}`]) {
+    const error = await createBus({ broker: 'redis', url }).catch((one: unknown) => one);
     expect(ConfigError.is(error)).toBe(true);
     expect(inspect(error)).not.toContain('hidden');
   }
+});
+
+test('nor what is printed', () => {
   expect(inspect(redis({ url: 'redis://u:hidden@h' }), { depth: 9, showHidden: true })).not.toContain(
     'hidden',
   );

@@ -45,3 +45,20 @@ test('with trimUnacked the retention holds whoever waits', async () => {
   for (const n of numbers(200)) await bus.publish('bounded', n);
   expect(await length('bounded')).toBeLessThanOrEqual(25);
 });
+
+test('what is older than the retention goes, but nothing that a group has not settled', async () => {
+  const bus = await w.bus({}, { topics: { '#': { retention: { maxAge: 200 } } } });
+  const depth = async (topic: string): Promise<number | undefined> =>
+    (await bus.admin.listTopics()).find((one) => one.topic === topic)?.depth;
+  await (await bus.subscribe('aged.kept', () => {}, { group: 'g' })).unsubscribe();
+  for (const topic of ['aged.free', 'aged.kept']) {
+    for (const n of numbers(5)) await bus.publish(topic, n);
+    await bus.publish(topic, 5, { key: 'k' });
+  }
+  await until(async () => (await depth('aged.free')) === 0);
+  expect(await depth('aged.kept')).toBe(6);
+  const got: number[] = [];
+  await bus.subscribe<number>('aged.kept', ({ data }) => void got.push(data), { group: 'g' });
+  await until(async () => (await depth('aged.kept')) === 0);
+  expect(got.toSorted()).toEqual(numbers(6));
+});

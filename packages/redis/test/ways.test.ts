@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { type Bus, ConnectionError } from '@ambus/core';
+import { ConfigError, ConnectionError } from '@ambus/core';
 import { Redis } from 'ioredis';
 import { afterAll, expect, test } from 'vitest';
+import { works } from './support/works.ts';
 import { until, type World, world } from './support/world.ts';
 
 const worlds: World[] = [];
@@ -12,44 +12,9 @@ const started = async (...args: Parameters<typeof world>): Promise<World> => {
 };
 afterAll(() => Promise.all(worlds.map((w) => w.close())));
 
-/** Everything once: groups with and without keys, patterns, live, retries, delays, requests, admin. */
-async function works(bus: Bus): Promise<void> {
-  const got: string[] = [];
-  let failed = 0;
-  await bus.subscribe<string>(
-    'all.a',
-    ({ data }) => {
-      if (data === 'retried' && failed++ === 0) throw new Error('once');
-      got.push(data);
-    },
-    { group: 'g', retry: { initialDelay: 10 } },
-  );
-  await bus.subscribe<string>('all.*', ({ data }) => void got.push(`wide ${data}`), { group: 'g' });
-  await bus.subscribe<string>('all.#', ({ data }) => void got.push(`live ${data}`));
-  await bus.respond('asked', ({ data }) => data);
-  await bus.publish('all.a', 'plain');
-  await bus.publish('all.a', 'keyed', { key: 'k' });
-  await bus.publish('all.a', 'urgent', { priority: 'critical' });
-  await bus.publish('all.a', 'delayed', { delay: 50 });
-  await bus.publish('all.a', 'retried');
-  expect((await bus.request('asked', 7)).data).toBe(7);
-  const names = ['plain', 'keyed', 'urgent', 'delayed', 'retried'];
-  const all = names.flatMap((name) => [name, `wide ${name}`, `live ${name}`]);
-  await until(() => all.every((one) => got.includes(one)));
-  await until(async () => (await bus.admin.group('all.a', 'g'))?.depth === 0);
-}
-
 test('without readers everything comes by bells', async () => {
   const w = await started();
   await works(await w.bus({ maxReaders: 0 }));
-});
-
-test('the account of the README may do what a bus does', async () => {
-  const w = await started();
-  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-  const rules = /```\nACL SETUSER app (.*)\n```/.exec(readme)![1]!.replace('{ambus.*}', `{${w.prefix}.*}`);
-  await w.raw.acl('SETUSER', 'app', ...rules.split(' '));
-  await works(await w.bus({ username: 'app', password: () => 'secret' }));
 });
 
 test('over TLS, with a certificate that is trusted and one that is not', async () => {
@@ -57,17 +22,6 @@ test('over TLS, with a certificate that is trusted and one that is not', async (
   await works(await w.bus({ tls: { ca: w.server.tls!.ca } }));
   const error = await (await w.bus()).connect().catch((one: unknown) => one);
   expect(ConnectionError.is(error) && !error.retryable).toBe(true);
-});
-
-test('with the settings of a client that is given, which stays as it is', async () => {
-  const w = await started({ auth: 'password' });
-  const client = new Redis(w.server.url);
-  const bus = await w.bus({ url: undefined, client });
-  await works(bus);
-  expect(bus.native()).toBe(client);
-  await bus.close();
-  expect(await client.ping()).toBe('PONG');
-  client.disconnect();
 });
 
 test('in another database, apart from the first', async () => {
@@ -82,10 +36,46 @@ test('in another database, apart from the first', async () => {
   expect(got).toEqual(['zero']);
 });
 
-test('through sentinels, over a failover', { timeout: 60_000 }, async () => {
-  const w = await started({ sentinels: 3 });
+test('a database that cannot be used is refused, and never becomes another', async () => {
+  const w = await started();
+  const refused = async (...args: Parameters<World['bus']>): Promise<unknown> =>
+    (await w.bus(...args)).connect().catch((error: unknown) => error);
+  const error = await refused({ db: 99 });
+  expect(ConfigError.is(error)).toBe(true);
+  expect((error as Error).message).toMatch(/"db".*99/);
+  await w.raw.acl('SETUSER', 'zero', 'on', '>secret', '~*', '&*', '+@all', '-select');
+  const forbidden = await refused({ db: 5, username: 'zero', password: 'secret' });
+  expect(ConfigError.is(forbidden)).toBe(true);
+  expect((forbidden as Error).message).toMatch(/"db".*5/);
+  await works(await w.bus({ username: 'zero', password: 'secret' }));
+});
+
+test('a database that is taken away while a bus is connected does not become another', async () => {
+  const w = await started();
+  await w.raw.acl('SETUSER', 'five', 'on', '>secret', '~*', '&*', '+@all');
+  const bus = await w.bus({ db: 5, username: 'five', password: 'secret' }, { publishTimeout: 20_000 });
+  await bus.publish('moved', 1);
+  await w.raw.acl('SETUSER', 'five', '-select');
+  await w.raw.client('KILL', 'USER', 'five');
+  const later = bus.publish('moved', 2);
+  const denied = async (): Promise<boolean> => String(await w.raw.acl('LOG')).includes('select');
+  await until(denied);
+  expect(await w.raw.keys(`{${w.prefix}.0}:*`)).toEqual([]);
+  await w.raw.acl('SETUSER', 'five', '+select');
+  await later;
+  const five = w.raw.duplicate({ db: 5 });
+  expect(await five.xlen(`{${w.prefix}.0}:stream:moved:2`)).toBe(2);
+  five.disconnect();
+});
+
+test.each([
+  ['through sentinels', {}],
+  ['through sentinels by a url, over TLS and with a password', { tls: true, auth: 'password' }],
+] as const)('%s, over a failover', { timeout: 60_000 }, async (_, secured) => {
+  const w = await started({ sentinels: 3, ...secured });
   const nodes = w.server.sentinels.map(({ host, port }) => ({ host, port }));
-  const watcher = new Redis(nodes[0]!);
+  const tls = w.server.tls && { ca: w.server.tls.ca };
+  const watcher = new Redis({ ...nodes[0]!, ...(tls && { tls }) });
   // A Sentinel that has not met the replica or the others yet would have nobody to make the master.
   await until(async () => {
     const replicas = (await watcher.call('SENTINEL', 'REPLICAS', 'ambus')) as string[][];
@@ -93,10 +83,11 @@ test('through sentinels, over a failover', { timeout: 60_000 }, async () => {
     return replicas.some((one) => one.includes('ok')) && String(quorum).startsWith('OK 3');
   }, 30_000);
   watcher.disconnect();
-  const bus = await w.bus(
-    { url: undefined, sentinel: { name: 'ambus', nodes }, lease: 3_000 },
-    { publishTimeout: 30_000 },
-  );
+  const at = nodes.map(({ host, port }) => `${host}:${port}`).join(',');
+  const way = tls
+    ? { url: `rediss+sentinel://:${w.server.credentials.password}@${at}/ambus`, tls }
+    : { url: undefined, sentinel: { name: 'ambus', nodes } };
+  const bus = await w.bus({ ...way, lease: 3_000 }, { publishTimeout: 30_000 });
   const got: number[] = [];
   await bus.subscribe<number>('topic', ({ data }) => void got.push(data), { group: 'g' });
   await bus.publish('topic', 0);
@@ -112,6 +103,39 @@ test('on a cluster', { timeout: 60_000 }, async () => {
   const w = await started({ cluster: 3 });
   const nodes = w.server.nodes.map(({ host, port }) => ({ host, port }));
   await works(await w.bus({ url: undefined, cluster: nodes }));
+  const error = await (await w.bus()).connect().catch((one: unknown) => one);
+  expect(ConfigError.is(error) && error.message).toContain('redis+cluster://');
+});
+
+test('a server that is no cluster is said to be none', async () => {
+  const w = await started();
+  const bus = await w.bus({ url: `redis+cluster://127.0.0.1:${w.server.port}` });
+  const error = await bus.connect().catch((one: unknown) => one);
+  expect(ConfigError.is(error) && error.message).toContain('redis://');
+});
+
+test('on a cluster over TLS, with a certificate that is trusted and one that is not', {
+  timeout: 60_000,
+}, async () => {
+  const w = await started({ cluster: 3, tls: true, auth: 'password' });
+  const { password } = w.server.credentials;
+  const at = w.server.nodes.map(({ host, port }) => `${host}:${port}`).join(',');
+  const url = `rediss+cluster://:${password}@${at}`;
+  await works(await w.bus({ url, tls: { ca: w.server.tls!.ca } }));
+  const error = await (await w.bus({ url })).connect().catch((one: unknown) => one);
+  expect(ConnectionError.is(error) && !error.retryable && error.message).toMatch(/certificate/);
+  const wrong = await (await w.bus({ url: url.replace(password!, 'x'), tls: { ca: w.server.tls!.ca } }))
+    .connect()
+    .catch((one: unknown) => one);
+  expect(ConnectionError.is(wrong) && !wrong.retryable && wrong.message).toMatch(/WRONGPASS/);
+});
+
+test('with a certificate of its own, for a server that asks for one', async () => {
+  const w = await started({ tls: 'mutual' });
+  const { ca, cert, key } = w.server.tls!;
+  await works(await w.bus({ tls: { ca, cert, key } }));
+  const error = await (await w.bus({ tls: { ca } })).connect().catch((one: unknown) => one);
+  expect(ConnectionError.is(error) && !error.retryable).toBe(true);
 });
 
 test.each(['8', 'valkey'] as const)('on version %s', { timeout: 120_000 }, async (version) => {

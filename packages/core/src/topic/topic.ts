@@ -27,12 +27,22 @@ function problem(value: unknown, allowed: RegExp, segment: string): string | und
 /** Names a value in an error without printing what might be large or secret. */
 export function describe(value: unknown): string {
   if (value === null) return 'null';
-  if (typeof value === 'string')
-    return JSON.stringify(value.length > 120 ? `${value.slice(0, 120)}…` : value);
+  if (typeof value === 'string') {
+    const shown = withoutSecrets(value);
+    return JSON.stringify(shown.length > 120 ? `${shown.slice(0, 120)}…` : shown);
+  }
   if (typeof value === 'number' || typeof value === 'boolean' || value === undefined) return String(value);
   if (typeof value === 'bigint') return `${value}n`;
   if (Array.isArray(value)) return 'an array';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/** Hides what a url, be it malformed, says of an account: everything up to its last "@", and what follows a user's colon. */
+function withoutSecrets(text: string): string {
+  return text
+    .replace(/:\/\/.*@/s, '://***@')
+    .replace(/(:\/\/[^/?,:@[\]]*:)(?!\d{1,5}(?:[/?,]|$)).*/s, '$1***')
+    .replace(/([?&][^=&]*(?:pass|pwd|secret|token|key)[^=&]*=)[^&]*/gi, '$1***');
 }
 
 /** What is wrong with a topic, or undefined. */

@@ -37,6 +37,19 @@ describe('createBus', () => {
     expect((failure as Error).message).toMatch(message);
   });
 
+  it.each([
+    `redis://user:hidden@${'h'.repeat(3_000)}`,
+    `redis://user:pa/hid@den/hidden@h${'h'.repeat(3_000)}`,
+    `redis://user:hidden${'h'.repeat(3_000)}`,
+    `nats://h?${'x=1&'.repeat(10)}password=hidden${'h'.repeat(3_000)}`,
+  ])('shows no secret of a url that is refused', async (url) => {
+    for (const options of [{ broker: 'memory', url }, { broker: url }] as const) {
+      const error: unknown = await createBus(options as never).catch((one: unknown) => one);
+      expect(ConfigError.is(error) && error.message).not.toContain('hidden');
+      expect(ConfigError.is(error) && error.message).toContain('***');
+    }
+  });
+
   it('says which package to install', async () => {
     const failure = await createBus({ broker: 'servicebus' }).catch((error: unknown) => error);
     expect(ConfigError.is(failure)).toBe(true);

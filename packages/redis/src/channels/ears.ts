@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Session } from '../driver/session.ts';
+import { SCRIPTS } from '../scripts/index.ts';
+import { Arrivals } from './arrivals.ts';
 
 /** Gets what comes on a channel; with a glob, on any that it matches. */
 export type Listener = (message: Buffer, channel: string) => void;
@@ -9,9 +11,13 @@ export class Ears {
   readonly #session: Session;
   readonly #channels = new Map<string, Set<Listener>>();
   readonly #globs = new Map<string, Set<Listener>>();
+  readonly #arrivals = new Arrivals((tag, key) => this.#fetch(tag, key));
+  readonly #missed: () => void;
 
-  constructor(session: Session) {
+  /** @param missed - a message was gone before it could be fetched */
+  constructor(session: Session, missed: () => void) {
     this.#session = session;
+    this.#missed = missed;
   }
 
   /** Resolves when everything that is published from now on is heard. */
@@ -50,16 +56,31 @@ export class Ears {
     const ears = this.#session.ears!;
     ears.on('messageBuffer', (channel: Buffer, message: Buffer) => {
       const name = channel.toString();
-      for (const listener of this.#channels.get(name) ?? []) listener(message, name);
+      this.#arrivals.take(name, message, (whole) => {
+        for (const listener of this.#channels.get(name) ?? []) listener(whole, name);
+      });
     });
-    ears.on('pmessageBuffer', (glob: Buffer | string, channel: Buffer, message: Buffer) => {
-      const name = channel.toString();
-      for (const listener of this.#globs.get(glob.toString()) ?? []) listener(message, name);
+    ears.on('pmessageBuffer', (pattern: Buffer | string, channel: Buffer, message: Buffer) => {
+      const [glob, name] = [pattern.toString(), channel.toString()];
+      this.#arrivals.take(`${glob} ${name}`, message, (whole) => {
+        for (const listener of this.#globs.get(glob) ?? []) listener(whole, name);
+      });
     });
     await Promise.all([
       subscribe(ears, [...this.#channels.keys()]),
       subscribeGlobs(ears, [...this.#globs.keys()]),
     ]);
+  }
+
+  async #fetch(tag: string, key: string): Promise<Buffer | undefined> {
+    try {
+      const found = (await this.#session.run(SCRIPTS.fetch, tag, [key])) as Buffer | null;
+      if (found !== null) return found;
+      this.#missed();
+    } catch {
+      // Lost with the connection, as all that is under way.
+    }
+    return undefined;
   }
 }
 

@@ -19,6 +19,7 @@ const NONE: readonly Delivery[] = Object.freeze([]);
 
 /** Messages that wait for a slow handler. Nobody keeps them for it, and memory is bounded: what is beyond is dropped. */
 const MAX_WAITING = 10_000;
+const MAX_WAITING_BYTES = 256 * 1024 * 1024;
 
 /** Of ephemeral messages, or of requests: nothing of it is stored, so there is nothing to settle. */
 export class ChannelSubscription implements BrokerSubscription {
@@ -28,6 +29,7 @@ export class ChannelSubscription implements BrokerSubscription {
   readonly #member: string;
   readonly #matches: (topic: string) => boolean;
   #waiting: Incoming[] = [];
+  #waitingBytes = 0;
   /** With core. */
   #out = 0;
   #isScheduled = false;
@@ -101,11 +103,13 @@ export class ChannelSubscription implements BrokerSubscription {
     const { root } = this.#context.names;
     const topic = this.#isPicked ? undefined : channel.slice(root.length + 2);
     if (topic !== undefined && !this.#matches(topic)) return;
-    if (this.#waiting.length >= MAX_WAITING) {
+    if (this.#waiting.length >= MAX_WAITING || this.#waitingBytes >= MAX_WAITING_BYTES) {
       this.#warn();
       return;
     }
-    this.#waiting.push(decodeFrame(message, this.#source.channel as Channel, channel, topic));
+    const incoming = decodeFrame(message, this.#source.channel as Channel, channel, topic);
+    this.#waiting.push(incoming);
+    this.#waitingBytes += incoming.body.byteLength;
     this.#schedule();
   };
 
@@ -116,7 +120,7 @@ export class ChannelSubscription implements BrokerSubscription {
     this.#context.host.warning('a subscription is too slow for what comes: messages are dropped', {
       pattern,
       channel,
-      waiting: MAX_WAITING,
+      waiting: this.#waiting.length,
     });
   }
 
@@ -130,6 +134,7 @@ export class ChannelSubscription implements BrokerSubscription {
       if (this.#isPaused || this.#closed || room <= 0 || this.#waiting.length === 0) return;
       const batch = this.#waiting.length <= room ? this.#waiting : this.#waiting.slice(0, room);
       this.#waiting = batch === this.#waiting ? [] : this.#waiting.slice(room);
+      for (const { body } of batch) this.#waitingBytes -= body.byteLength;
       this.#out += batch.length;
       this.#sink.deliver(batch);
     });
@@ -168,6 +173,7 @@ export class ChannelSubscription implements BrokerSubscription {
     const { tags } = this;
     this.#closed = true;
     this.#waiting = [];
+    this.#waitingBytes = 0;
     await this.#unregister(tags);
     void this.#listen(false).catch(() => {});
   }

@@ -1,5 +1,7 @@
 import type { ConnectionOptions } from 'node:tls';
+import { BusError, ConfigError } from '@ambus/core';
 import { Cluster, type ClusterOptions, type RedisOptions as DriverOptions, Redis } from 'ioredis';
+import { isBroken, isMisdirected, messageOf, withoutArguments } from '../errors.ts';
 
 /** The driver's client, of one server or of a cluster. */
 export type Client = Redis | Cluster;
@@ -14,7 +16,7 @@ export interface Target {
   readonly tls: ConnectionOptions | undefined;
   readonly sentinel: SentinelTarget | undefined;
   readonly cluster: readonly Address[] | undefined;
-  /** Takes the place of all of the above. */
+  /** Takes the place of all of the above but `db`. */
   readonly client: Client | undefined;
 }
 
@@ -33,9 +35,21 @@ export interface SentinelTarget {
 
 /**
  * Everything by which the driver would act on its own is off: queueing would send after a deadline, resending would send
- * twice, and reconnecting is done by whoever knows what to restore.
+ * twice, and reconnecting is done by whoever knows what to restore. So is what a client that was given may be set to and
+ * what would change our calls or their answers.
  */
 const PASSIVE = {
+  stringNumbers: false,
+  keyPrefix: '',
+  commandTimeout: undefined,
+  blockingTimeout: undefined,
+  socketTimeout: undefined,
+  enableAutoPipelining: false,
+  readOnly: false,
+  monitor: false,
+  role: 'master',
+  reconnectOnError: null,
+  sentinelRetryStrategy: () => null,
   lazyConnect: true,
   enableOfflineQueue: false,
   autoResendUnfulfilledCommands: false,
@@ -50,9 +64,12 @@ const PASSIVE = {
 
 /** Milliseconds that the nodes of a cluster get to answer before work begins without those that have not. */
 const NODES_TIMEOUT = 1_000;
+/** What the driver says of a cluster when it keeps the reason to itself. */
+const UNTOLD = /^(?:Connection is closed|None of startup nodes)/;
 
+/** By its shape: a client that is given may be of another copy of the driver. */
 export function isCluster(client: Client | undefined): client is Cluster {
-  return client instanceof Cluster;
+  return typeof (client as { nodes?: unknown } | undefined)?.nodes === 'function';
 }
 
 /** @param timeout - milliseconds for the connection to be ready */
@@ -95,13 +112,9 @@ export async function dialNode(target: Target, name: string, timeout: number, vi
 async function create(target: Target, name: string, timeout: number): Promise<Client> {
   const { client, cluster, sentinel, host, port } = target;
   const own = await common(target, name, timeout);
-  if (client instanceof Cluster)
-    return client.duplicate([], {
-      ...clusterOptions(own),
-      ...client.options,
-      ...clusterOptions({ ...client.options.redisOptions, ...own }),
-    });
-  if (client instanceof Redis) return client.duplicate(own);
+  if (isCluster(client))
+    return client.duplicate([], clusterOptions({ ...client.options.redisOptions, ...own }));
+  if (client !== undefined) return client.duplicate(own);
   if (cluster !== undefined) return new Cluster([...cluster], clusterOptions(own));
   if (sentinel !== undefined) {
     return new Redis({
@@ -112,20 +125,18 @@ async function create(target: Target, name: string, timeout: number): Promise<Cl
       ...defined('sentinelPassword', sentinel.password),
       ...defined('sentinelTLS', sentinel.tls),
       enableTLSForSentinelMode: sentinel.tls !== undefined,
-      sentinelRetryStrategy: () => null,
     });
   }
   return new Redis({ ...own, host, port });
 }
 
 async function common(target: Target, name: string, timeout: number): Promise<DriverOptions> {
-  const base = { ...PASSIVE, connectTimeout: timeout, connectionName: name };
-  if (target.client !== undefined) return base;
-  const { db, username, tls } = target;
+  const { client, db, username, tls } = target;
+  const base = { ...PASSIVE, connectTimeout: timeout, connectionName: name, db };
+  if (client !== undefined) return base;
   const password = typeof target.password === 'function' ? await target.password() : target.password;
   return {
     ...base,
-    db,
     ...defined('username', username),
     ...defined('password', password),
     ...defined('tls', tls),
@@ -136,6 +147,11 @@ function clusterOptions(own: DriverOptions): ClusterOptions {
   const { lazyConnect: _, retryStrategy: __, db: ___, ...redisOptions } = own;
   return {
     redisOptions,
+    keyPrefix: '',
+    enableAutoPipelining: false,
+    scaleReads: 'master',
+    shardedSubscribers: false,
+    clusterNodeRetryStrategy: undefined,
     lazyConnect: true,
     enableOfflineQueue: false,
     clusterRetryStrategy: () => null,
@@ -156,22 +172,60 @@ function defined<K extends string, V>(key: K, value: V | undefined): { [P in K]?
 
 async function open<T extends Client>(client: T, timeout: number): Promise<T> {
   let failure: unknown;
+  let node: Redis | undefined;
   // The driver rejects with "Connection is closed" and tells the reason beside it.
   client.on('error', (error: unknown) => {
     failure ??= error;
   });
+  const met = (one: Redis): void => {
+    node = one;
+  };
+  client.on('+node', met);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`connect ETIMEDOUT: no answer within ${timeout} ms`)), timeout);
   });
   try {
-    await Promise.race([client.connect(), late]);
+    await Promise.race([connected(client), late]);
     return client;
   } catch (error) {
     hangUp(client);
-    throw reasonOf(failure) ?? error;
+    const reason = BusError.is(error) ? error : (reasonOf(failure) ?? error);
+    throw node !== undefined && UNTOLD.test(messageOf(reason))
+      ? await reasonAt(node, timeout, reason)
+      : reason;
   } finally {
+    client.off('+node', met);
     clearTimeout(timer);
+  }
+}
+
+/** Of a cluster's node that cannot be reached the driver does not tell why, such as a certificate that is not trusted. */
+async function reasonAt(node: Redis, timeout: number, known: unknown): Promise<unknown> {
+  try {
+    hangUp(await open(node.duplicate(PASSIVE), Math.min(timeout, NODES_TIMEOUT)));
+    return known;
+  } catch (reason) {
+    return reason;
+  }
+}
+
+/** The driver connects to database 0 when it may not use the one that it is told, and says so beside it. */
+async function connected(client: Client): Promise<void> {
+  await client.connect();
+  if (isCluster(client) || !client.options.db) return;
+  const { db } = client.options;
+  try {
+    await client.select(db);
+  } catch (error) {
+    if (isBroken(error) || isMisdirected(error)) throw error;
+    throw new ConfigError(
+      `redis option "db": the server does not let this account use ${db}: ${messageOf(error)}`,
+      {
+        broker: 'redis',
+        cause: withoutArguments(error),
+      },
+    );
   }
 }
 
@@ -184,5 +238,5 @@ function reasonOf(failure: unknown): unknown {
 /** Ends a connection at once: a peer that does not answer would hold up a polite end. */
 export function hangUp(client: Client): void {
   client.disconnect();
-  if (client instanceof Redis) (client as { stream?: { destroy(): void } }).stream?.destroy();
+  if (!isCluster(client)) (client as { stream?: { destroy(): void } }).stream?.destroy();
 }

@@ -3,6 +3,8 @@ import type { Redis } from 'ioredis';
 /** Milliseconds between two looks whether the other end still answers, and of silence after which it does not. */
 const PULSE = 1_000;
 const SILENCE = 4_000;
+/** Milliseconds in which a server answers that is well. */
+const AT_ONCE = 500;
 
 interface Heard {
   bytes: number;
@@ -49,4 +51,14 @@ function ask(connection: Redis, state: Heard): void {
     },
     () => {},
   );
+}
+
+/** Whether the other end answers at once. */
+export async function answers(connection: Redis): Promise<boolean> {
+  const late = new Promise<boolean>((resolve) => setTimeout(resolve, AT_ONCE, false).unref());
+  const pong = connection.ping().then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([pong, late]);
 }

@@ -4,8 +4,8 @@ import { isBroken, isMisdirected, isMissingScript, isMoving, toBusError } from '
 import { EncodedCommand } from './command.ts';
 import { type Client, dial, dialNode, hangUp, isCluster, type Target } from './dial.ts';
 import { type Arg, encodeCommand } from './encode.ts';
-import { watch } from './pulse.ts';
-import type { Script } from './script.ts';
+import { answers, watch } from './pulse.ts';
+import { loadScripts, type Script } from './script.ts';
 
 /** Milliseconds between the tries to come back: quick at first, as most cuts are short. */
 const FIRST_PAUSE = 30;
@@ -23,6 +23,8 @@ export interface SessionEvents {
   restore(): Promise<void>;
   disconnected(error: BusError): void;
   reconnected(): void;
+  /** The server has closed the connection that listens, and that one alone. */
+  deafened(): void;
 }
 
 /**
@@ -81,11 +83,11 @@ export class Session {
     const ears = await dialNode(this.#target, `${this.#name}:ears`, timeout, client);
     this.#ears = ears;
     if (this.#ended !== undefined) throw this.#ended;
-    const lost = (): void =>
-      this.#lost(client, new ConnectionError('the connection was lost', { broker: 'redis' }));
-    client.once('end', lost);
-    ears.once('end', lost);
-    await this.#load(client);
+    const lost = (isSpared: boolean): void =>
+      this.#lost(client, new ConnectionError('the connection was lost', { broker: 'redis' }), isSpared);
+    client.once('end', () => lost(false));
+    ears.once('end', () => this.#deafened(client, lost));
+    await loadScripts(client, this.#scripts);
     await this.#events.restore();
     if (this.#ended !== undefined) throw this.#ended;
     if (this.#client !== client) throw new ConnectionError('the connection was lost', { broker: 'redis' });
@@ -99,25 +101,21 @@ export class Session {
   async reload(): Promise<void> {
     if (this.#client === undefined) return;
     const late = new Promise<void>((resolve) => setTimeout(resolve, LOAD_TIMEOUT).unref());
-    await Promise.race([this.#load(this.#client), late]);
+    await Promise.race([loadScripts(this.#client, this.#scripts), late]);
   }
 
-  /** Scripts that are missing all the same are sent with their first call. */
-  async #load(client: Client): Promise<void> {
-    const shas = this.#scripts.map(({ sha }) => sha);
-    // A node that is down would never answer.
-    const nodes = isCluster(client)
-      ? client.nodes('master').filter(({ status }) => status === 'ready')
-      : [client];
-    const loads = nodes.map(async (node) => {
-      const known = (await node.script('EXISTS', ...shas)) as number[];
-      const missing = this.#scripts.filter((_, at) => known[at] !== 1);
-      await Promise.all(missing.map(({ source }) => node.script('LOAD', source)));
-    });
-    for (const outcome of await Promise.allSettled(loads)) {
-      if (outcome.status === 'rejected' && !isCluster(client) && isBroken(outcome.reason))
-        throw outcome.reason;
+  /** Whether the other connection still answers tells what happened; it ends all the same, as they live and die together. */
+  #deafened(client: Client, lost: (spared: boolean) => void): void {
+    if (this.#client !== client || !this.#isUp || isCluster(client)) {
+      lost(false);
+      return;
     }
+    const isAlone = answers(client);
+    lost(true);
+    void isAlone.then((alone) => {
+      hangUp(client);
+      if (alone && this.#ended === undefined) this.#events.deafened();
+    });
   }
 
   #watch(client: Client, ears: Redis): void {
@@ -140,9 +138,10 @@ export class Session {
     if (this.#client !== undefined) this.#lost(this.#client, error);
   }
 
-  #lost(client: Client, error: BusError): void {
+  #lost(client: Client, error: BusError, isSpared = false): void {
     if (this.#client !== client) return;
     const wasUp = this.#isUp;
+    if (isSpared) this.#client = undefined;
     this.#hangUp();
     if (!wasUp || this.#ended !== undefined) return;
     this.#events.disconnected(error);

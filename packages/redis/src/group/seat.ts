@@ -177,8 +177,8 @@ export class Seat implements Sitting {
     const args = [names.root, memberLease, 0, this.group, this.member];
     const [epoch, , states] = (await session.run(SCRIPTS.beat, this.tag, args)) as [Buffer, Buffer, number[]];
     if (states[0] !== 1) {
-      const isGone = states[0] === -1;
-      if (isGone && String(epoch) === this.epoch) {
+      const isGone = states[0]! < 0;
+      if (states[0] === -1 && String(epoch) === this.epoch) {
         this.isJoined = false;
         this.#events.deleted();
       } else {

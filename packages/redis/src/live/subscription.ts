@@ -34,6 +34,8 @@ export class LiveSubscription implements BrokerSubscription, Membership {
   readonly #hot = new Set<string>();
   #out = 0;
   #isReading = false;
+  /** Whether it is known where it begins: a bell that rings before must not have it read from the first record. */
+  #isAttached = false;
   #isScheduled = false;
   #isPaused = false;
   #closed = false;
@@ -68,6 +70,7 @@ export class LiveSubscription implements BrokerSubscription, Membership {
     const { from } = this.#source;
     await Promise.all(this.#tags.map((tag) => this.#attach(tag, from === 'new' ? 'new' : idOf(from))));
     if (this.#closed) return;
+    this.#isAttached = true;
     members.add(this);
     this.poll();
   }
@@ -121,6 +124,7 @@ export class LiveSubscription implements BrokerSubscription, Membership {
     const { session, names } = this.#context;
     const room = this.#source.prefetch - this.#out;
     if (
+      !this.#isAttached ||
       this.#isPaused ||
       this.#closed ||
       this.#isReading ||

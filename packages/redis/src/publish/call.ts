@@ -3,7 +3,7 @@ import type { Arg } from '../driver/encode.ts';
 import { streamName } from '../keys.ts';
 import { encodeMeta } from '../wire/encode.ts';
 import type { Kind } from '../wire/entry.ts';
-import { encodeFrame } from '../wire/frame.ts';
+import { encodeFrame, LARGE } from '../wire/frame.ts';
 
 /** One operation of the script: the records in it fail together. */
 interface Operation {
@@ -28,8 +28,9 @@ export class Call {
   readonly isStored: boolean;
   /** Milliseconds since the epoch. */
   readonly deadline: number;
-  /** How many records are in it. */
+  /** How many records are in it, and about how many bytes. */
   size = 0;
+  bytes = 0;
   /** Place in its line; 0 while it is not sent. */
   number = 0;
   settled = false;
@@ -50,9 +51,12 @@ export class Call {
   add(record: BusRecord, index: number, limits: (topic: string) => readonly [Arg, Arg]): void {
     const { topic, channel } = record;
     this.size++;
+    this.bytes += record.body.byteLength;
     if (channel !== 'durable') {
       const letter = channel === 'ephemeral' ? 'e' : channel === 'request' ? 'q' : 'r';
-      this.#single([letter, topic, encodeFrame(record)], index, topic);
+      const frame = encodeFrame(record);
+      const isLarge = frame.byteLength >= LARGE;
+      this.#single([isLarge ? letter.toUpperCase() : letter, topic, frame], index, topic);
       return;
     }
     const { key, deduplicationKey, deliverAt } = record;

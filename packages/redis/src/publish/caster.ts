@@ -9,6 +9,8 @@ import type { LineSettings } from './line.ts';
 const MAX_UNDER_WAY = 2;
 /** Operations that are reason enough for one more. */
 const FULL = 128;
+/** Bytes on their way at a time, or one call. */
+const MAX_BYTES = 8 * 1024 * 1024;
 
 /**
  * Sends what is not stored, in one shard: at most once, since whoever answers a request twice does its work twice. Under
@@ -20,6 +22,7 @@ export class Caster {
   #gathered: Call[] = [];
   #size = 0;
   #underWay = 0;
+  #bytesUnderWay = 0;
 
   constructor(tag: string, settings: LineSettings) {
     this.#tag = tag;
@@ -33,7 +36,28 @@ export class Caster {
     }
     this.#gathered.push(call);
     this.#size += call.size;
-    if (this.#underWay < MAX_UNDER_WAY || this.#size >= FULL) void this.#send();
+    this.#flow();
+  }
+
+  #flow(): void {
+    while (
+      this.#gathered.length > 0 &&
+      this.#bytesUnderWay < MAX_BYTES &&
+      (this.#underWay < MAX_UNDER_WAY || this.#size >= FULL)
+    ) {
+      void this.#send(this.#next());
+    }
+  }
+
+  /** What fits into one script. */
+  #next(): Call[] {
+    let count = 0;
+    for (let bytes = 0; count < this.#gathered.length && bytes < MAX_BYTES; count++) {
+      bytes += this.#gathered[count]!.bytes;
+    }
+    const calls = this.#gathered.splice(0, count);
+    for (const { size } of calls) this.#size -= size;
+    return calls;
   }
 
   async #wait(call: Call): Promise<void> {
@@ -52,11 +76,8 @@ export class Caster {
     }
   }
 
-  async #send(): Promise<void> {
+  async #send(gathered: readonly Call[]): Promise<void> {
     const { session, root, clock } = this.#settings;
-    const gathered = this.#gathered;
-    this.#gathered = [];
-    this.#size = 0;
     if (!session.isUp) {
       for (const call of gathered) void this.#wait(call);
       return;
@@ -64,6 +85,7 @@ export class Caster {
     const now = clock.now();
     const calls: Call[] = [];
     const args: Arg[] = [root, session.isCluster ? 0 : 1];
+    let bytes = 0;
     let deadline = Number.POSITIVE_INFINITY;
     for (const call of gathered) {
       if (call.deadline <= now) {
@@ -72,10 +94,12 @@ export class Caster {
       }
       deadline = Math.min(deadline, call.deadline);
       calls.push(call);
+      bytes += call.bytes;
       call.appendTo(args);
     }
     if (calls.length === 0) return;
     this.#underWay++;
+    this.#bytesUnderWay += bytes;
     try {
       share(calls, await session.run(SCRIPTS.cast, this.#tag, args, deadline - now));
     } catch (error) {
@@ -83,7 +107,8 @@ export class Caster {
       for (const call of calls) call.fail(failure);
     } finally {
       this.#underWay--;
-      if (this.#gathered.length > 0) void this.#send();
+      this.#bytesUnderWay -= bytes;
+      this.#flow();
     }
   }
 }

@@ -23,6 +23,8 @@ export const DEFAULT_MAX_MESSAGES = 10_000;
 
 /** Records in one script: while the server works on these, the next are made. */
 const CALL_SIZE = 128;
+/** Bytes that are enough for one: the server reads it as a whole, and has a limit for that. */
+const CALL_BYTES = 8 * 1024 * 1024;
 
 /** What is not stored goes by itself: a number to keep would be a write for nothing. */
 const wayOf = ({ tag, isStored }: Pick<Call, 'tag' | 'isStored'>): string => (isStored ? tag : `!${tag}`);
@@ -60,7 +62,7 @@ export class Publisher {
       }
       const call = this.#call(open, calls, record, deadline);
       call.add(record, index, this.#limitsOf);
-      if (call.size >= CALL_SIZE) {
+      if (call.size >= CALL_SIZE || call.bytes >= CALL_BYTES) {
         this.#send(call);
         open.delete(wayOf(call));
       }

@@ -33,6 +33,7 @@ return out
 /** ARGV: root, topic, retention. */
 export const ENSURE_TOPIC: string = `
 if call('HEXISTS', T .. ':topics', ARGV[2]) == 0 then addTopic(ARGV[2], ARGV[3], ARGV[4]) end
+completeTopic(ARGV[2])
 call('PUBLISH', ARGV[1] .. 'b:' .. ARGV[2], '2')
 return 1
 `;
@@ -125,10 +126,11 @@ end
 return out
 `;
 
-/** ARGV: root, group. */
+/** Notes it for a week, so that nobody takes it for a loss. ARGV: root, group. */
 export const DELETE_GROUP: string = `${FORGET}
 local group = ARGV[2]
 if call('HDEL', T .. ':groups', group) == 0 then return 0 end
+call('SET', T .. ':deleted:' .. group, 1, 'PX', 604800000)
 for _, topic in ipairs(topicsOf(patternOf(group))) do
   for kind in topicInfo(topic):gmatch('.') do redis.pcall('XGROUP', 'DESTROY', streamOf(topic, kind), group) end
   forgetLanes(group, topic)

@@ -1,11 +1,12 @@
 import { type Script, script } from '../driver/script.ts';
 import * as admin from './admin.ts';
+import { CAST, FETCH } from './cast.ts';
 import { CANCEL, PROMOTE } from './delays.ts';
 import { LIBRARY } from './library.ts';
 import { LISTEN, UNLISTEN } from './listen.ts';
 import { ATTACH, FOLLOW, TOPICS } from './live.ts';
 import { BEAT, HELD, JOIN, LEAVE } from './member.ts';
-import { CAST, STORE, STORE_PLAIN, TURN } from './publish.ts';
+import { STORE, STORE_PLAIN, TURN } from './publish.ts';
 import { ACK, ACK_PLAIN, NACK, RELEASE } from './settle.ts';
 import { TAKE } from './take.ts';
 
@@ -16,6 +17,7 @@ type ScriptName =
   | 'storePlain'
   | 'turn'
   | 'cast'
+  | 'fetch'
   | 'join'
   | 'take'
   | 'ack'
@@ -47,6 +49,7 @@ export const SCRIPTS: Readonly<Record<ScriptName, Script>> = {
   storePlain: script('storePlain', STORE_PLAIN),
   turn: script('turn', TURN),
   cast: script('cast', CAST),
+  fetch: script('fetch', FETCH),
   join: made('join', JOIN),
   take: made('take', TAKE),
   ack: made('ack', ACK),

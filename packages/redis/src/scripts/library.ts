@@ -98,6 +98,14 @@ local function addTopic(topic, most, age)
   return addKind(topic, '', '2', tonumber(most), tonumber(age))
 end
 
+-- What an account that may make no group needs: every message finds its stream, and that its groups.
+local function completeTopic(topic)
+  local kinds, most, age = topicInfo(topic)
+  for kind in ('01234k'):gmatch('.') do
+    if not kinds:find(kind, 1, true) then kinds = addKind(topic, kinds, kind, most, age) end
+  end
+end
+
 local function parseId(id)
   local ms, seq = id:match('^(%d+)%-(%d+)$')
   return tonumber(ms), tonumber(seq)

@@ -16,6 +16,10 @@ if not pattern:find('[*#]') and call('HEXISTS', T .. ':topics', pattern) == 0 th
   if made.err and not made.err:find('BUSYGROUP') then error(made.err) end
   addTopic(pattern, ARGV[8], ARGV[9])
 end
+-- Only the admin makes a group without a member.
+if member == '' then
+  for _, topic in ipairs(topicsOf(pattern)) do completeTopic(topic) end
+end
 if call('HEXISTS', T .. ':groups', group) == 0 then
   if not create then return { 'group' } end
   for _, topic in ipairs(topicsOf(pattern)) do
@@ -25,6 +29,7 @@ if call('HEXISTS', T .. ':groups', group) == 0 then
     end
   end
   call('HSET', T .. ':groups', group, string.format('%.0f', now()))
+  call('UNLINK', T .. ':deleted:' .. group)
 end
 call('SET', T .. ':epoch', ARGV[7], 'NX')
 if member ~= '' then call('ZADD', T .. ':members:' .. group, now() + lease, member) end
@@ -52,7 +57,8 @@ return out
  * Renews leases, and gives up members whose lease has run out.
  *
  * ARGV: root, milliseconds of a lease, whether to look for dead members; then group and member of each.
- * Returns the epoch, the version of the list of topics, and for each member 1, 0 (given up) or -1 (no such group).
+ * Returns the epoch, the version of the list of topics, and for each member 1, 0 (given up), -1 (its group was
+ * deleted) or -2 (its group was lost).
  */
 export const BEAT: string = `${WAITING}
 local root, lease, look = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
@@ -64,10 +70,12 @@ for at = 4, #ARGV, 2 do
   local members = T .. ':members:' .. group
   if call('ZSCORE', members, member) then
     call('ZADD', members, time + lease, member)
+    listed(group)
     states[#states + 1] = 1
     groups[group] = true
   else
-    states[#states + 1] = call('HEXISTS', T .. ':groups', group) - 1
+    local state = call('HEXISTS', T .. ':groups', group) - 1
+    states[#states + 1] = state == -1 and isDropped(group) and -2 or state
   end
 end
 if look then

@@ -1,5 +1,3 @@
-import { MATCHES } from './library.ts';
-
 /**
  * Stores what one tick published, in the order of the calls.
  *
@@ -117,7 +115,7 @@ end
  * The same for streams that are known to be there and not to need trimming, which is nearly always: a third of the work.
  *
  * ARGV: counter, number of this call; then of each stream: its name, channel and text of its bell, how many entries of how
- * many values, and these. Says `slow` where a stream is not there after all.
+ * many values, and these. Says `slow` where a stream or its topic is not there after all.
  */
 export const STORE_PLAIN: string = `
 local call = redis.call
@@ -129,7 +127,9 @@ if turn ~= tonumber(ARGV[2]) then
 end
 local at = 3
 while at <= #ARGV do
-  if call('EXISTS', ARGV[at]) == 0 then
+  -- The name: tag, ":stream:", topic, ":" and kind.
+  local topic = ARGV[at]:sub(#KEYS[1] + 9, -3)
+  if call('EXISTS', ARGV[at]) == 0 or call('HEXISTS', KEYS[1] .. ':topics', topic) == 0 then
     call('DECR', counter)
     return 'slow'
   end
@@ -168,76 +168,4 @@ end
 redis.call('SET', ARGV[2], 1, 'PX', ARGV[3])
 redis.call('SET', from, cmsgpack.pack(reached), 'PX', ARGV[3])
 return reached
-`;
-
-/**
- * Sends what is not stored. Every message for a group goes to one of its members that are alive.
- *
- * ARGV: root, whether PUBLISH tells of all its receivers; then the operations: letter, topic or address, frame.
- * Returns nothing, or the places of the requests that nobody answers, each with `nobody`.
- */
-export const CAST: string = `
-local T, call = KEYS[1], redis.call
-local root, counts = ARGV[1], ARGV[2] == '1'
-local time, turn
-${MATCHES}
-local known = {}
-local function collect(channel, topic, index, into)
-  for _, field in ipairs(call('HKEYS', index)) do
-    if field:sub(1, 1) == channel and matches(field:match('|([^|]*)$'), topic) then
-      if not time then
-        local t = call('TIME')
-        time, turn = t[1] * 1000 + math.floor(t[2] / 1000), tonumber(t[2])
-      end
-      into[#into + 1] = { field, call('ZRANGEBYSCORE', T .. ':listeners:' .. field, time, '+inf') }
-    end
-  end
-end
-
-local function membersOf(channel, topic)
-  local found = known[channel .. topic]
-  if found then return found end
-  found = {}
-  collect(channel, topic, T .. ':listening:' .. topic, found)
-  collect(channel, topic, T .. ':listening:*', found)
-  known[channel .. topic] = found
-  return found
-end
-
-local function toOne(field, members, frame)
-  while #members > 0 do
-    turn = turn + 1
-    local n = turn % #members + 1
-    if call('PUBLISH', root .. 'm:' .. members[n], frame) > 0 or not counts then return true end
-    -- Its connection is gone.
-    call('ZREM', T .. ':listeners:' .. field, members[n])
-    table.remove(members, n)
-  end
-  return false
-end
-
-local refused
--- Those of one topic mostly come in a row.
-local lastLetter, lastTopic, groups, channel
-for at = 3, #ARGV, 3 do
-  local letter, topic, frame = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  if letter == 'r' then
-    call('PUBLISH', root .. 'i:' .. topic, frame)
-  else
-    if letter ~= lastLetter or topic ~= lastTopic then
-      lastLetter, lastTopic, groups, channel = letter, topic, membersOf(letter, topic), root .. 'e:' .. topic
-    end
-    if letter == 'e' then call('PUBLISH', channel, frame) end
-    local reached = false
-    for _, group in ipairs(groups) do
-      if toOne(group[1], group[2], frame) then reached = true end
-    end
-    if letter == 'q' and not reached then
-      refused = refused or {}
-      refused[#refused + 1] = (at - 3) / 3
-      refused[#refused + 1] = 'nobody'
-    end
-  end
-end
-return refused
 `;

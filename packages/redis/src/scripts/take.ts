@@ -10,9 +10,12 @@ import { WAITING } from './waiting.ts';
 export const TAKE: string = `${WAITING}
 local root, group, me, want, most, keysFirst = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6] == '1'
 if not call('ZSCORE', T .. ':members:' .. group, me) then
-  if call('HEXISTS', T .. ':groups', group) == 0 then return { 'gone', call('GET', T .. ':epoch') or '' } end
+  if call('HEXISTS', T .. ':groups', group) == 0 then
+    return { 'gone', not isDropped(group) and call('GET', T .. ':epoch') or '' }
+  end
   return { 'dead' }
 end
+listed(group)
 local due, ready = T .. ':due:' .. group, T .. ':ready:' .. group
 local time = now()
 local more, healed = 0, 0

@@ -1,5 +1,16 @@
 /** What the scripts of groups share: where a record waits that comes again, and the lanes of keys. */
 export const WAITING: string = `
+-- A full server drops whole keys: a group that is nowhere was only deleted where that was noted.
+local function listed(group)
+  if call('HEXISTS', T .. ':groups', group) == 0 then
+    call('HSET', T .. ':groups', group, string.format('%.0f', now()))
+  end
+end
+
+local function isDropped(group)
+  return call('EXISTS', T .. ':deleted:' .. group) == 0
+end
+
 -- A waiting record's name sorts by rank, then by age: level, padded id, kind, topic.
 local function nameOf(level, id, kind, topic)
   local ms, seq = parseId(id)

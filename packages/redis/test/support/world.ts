@@ -17,7 +17,7 @@ export interface World {
 
 export async function world(options: ServerOptions = {}): Promise<World> {
   const server = await startServer('redis', { via: 'native', quiet: true, ...options });
-  const raw = new Redis(server.url, options.tls ? { tls: { ca: server.tls!.ca } } : {});
+  const raw = new Redis(server.url, options.tls ? { tls: { ...server.tls! } } : {});
   const buses: Bus[] = [];
   const prefix = `t${randomBytes(4).toString('hex')}`;
   return {
