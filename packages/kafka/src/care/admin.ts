@@ -16,8 +16,9 @@ import { committed, readMarker } from '../group/positions.ts';
 import { GroupSubscription } from '../group/subscription.ts';
 import type { Hub } from '../hub.ts';
 import { DURABLE_KINDS } from '../names.ts';
-import { browse, extentsOf } from './browse.ts';
-import { depth, purge, remove } from './remove.ts';
+import { browse } from './browse.ts';
+import { extentsOf } from './extents.ts';
+import { depth, purge, refuseShared, remove } from './remove.ts';
 
 const TIMEOUT = 10_000;
 const LOOK = 30;
@@ -62,13 +63,17 @@ export class KafkaAdmin implements Admin {
 
   async deleteTopic(topic: string): Promise<boolean> {
     const hub = this.#hub();
+    refuseShared(hub, topic, 'deleted');
     const names = DURABLE_KINDS.map((kind) => hub.place(topic, kind));
     await hub.catalog.refresh(names);
     const there = names.filter((name) => hub.catalog.known(name) !== undefined);
     if (there.length === 0) return false;
+    // Who hears of it does not take it for a loss.
+    await hub.announce({ deleted: there }).catch(() => {});
+    for (const name of there) hub.catalog.deleted(name);
     const answers = await hub.cluster.sendToController(deleteTopics(there, TIMEOUT));
     for (const { name, error } of answers) {
-      hub.catalog.forget(name);
+      hub.catalog.deleted(name);
       if (error !== 0 && error !== Code.unknownTopic)
         throw serverError(error, `deleting topic "${topic}"`, topic);
     }
@@ -82,11 +87,7 @@ export class KafkaAdmin implements Admin {
 
   async listGroups(): Promise<readonly GroupInfo[]> {
     const hub = this.#hub();
-    await hub.cluster.metadata([]);
-    const ids = new Set<string>();
-    for (const node of hub.cluster.nodes()) {
-      for (const id of (await hub.cluster.send(node, listGroups())).groups) ids.add(id);
-    }
+    const ids = await groupIds(hub);
     const infos = await Promise.all(
       [...ids].map(async (id) => {
         const parsed = hub.names.parseGroup(id);
@@ -187,5 +188,24 @@ export class KafkaAdmin implements Admin {
 
   remove(topic: string, positions: readonly string[]): Promise<number> {
     return remove(this.#hub(), topic, positions);
+  }
+}
+
+/** Every server knows those that it coordinates. What one has that is just going is soon with another. */
+async function groupIds(hub: Hub): Promise<ReadonlySet<string>> {
+  const deadline = Date.now() + TIMEOUT;
+  for (;;) {
+    try {
+      await hub.cluster.metadata([]);
+      const answers = await Promise.all(
+        hub.cluster.nodes().map((node) => hub.cluster.send(node, listGroups())),
+      );
+      const loading = answers.find(({ error }) => error !== 0);
+      if (loading !== undefined) throw serverError(loading.error, 'listing groups');
+      return new Set(answers.flatMap(({ groups }) => groups));
+    } catch (error) {
+      if (!BusError.is(error) || !error.retryable || Date.now() > deadline) throw error;
+      await wait(LOOK);
+    }
   }
 }
