@@ -22,6 +22,8 @@ import { depth, purge, refuseShared, remove } from './remove.ts';
 
 const TIMEOUT = 10_000;
 const LOOK = 30;
+/** Topics that are counted at a time. */
+const AT_ONCE = 16;
 
 /** Care of one prefix. What is asked for by name is created, whatever the bus's `provision` says. */
 export class KafkaAdmin implements Admin {
@@ -35,24 +37,25 @@ export class KafkaAdmin implements Admin {
   async listTopics(): Promise<readonly TopicInfo[]> {
     const hub = this.#hub();
     const topics = await hub.catalog.refreshAll();
-    const names = new Map<string, string[]>();
-    for (const { name } of topics) {
+    const parts = topics.filter(({ name }) => {
       const place = hub.parse(name);
-      if (place?.topic === undefined || !DURABLE_KINDS.includes(place.kind)) continue;
-      names.set(place.topic, [...(names.get(place.topic) ?? []), name]);
-    }
-    const mains = [...names.keys()].map((topic) => hub.place(topic, 'main'));
+      return place?.topic !== undefined && DURABLE_KINDS.includes(place.kind);
+    });
+    const names = new Set(parts.map(({ name }) => hub.parse(name)!.topic!));
+    const mains = [...names].map((topic) => hub.place(topic, 'main'));
     const configs =
       mains.length === 0 ? new Map() : await hub.cluster.sendToAny(describeTopics(mains, ['retention.ms']));
+    const all = await extentsOf(hub, parts, (name) => hub.parse(name)!.kind);
+    const byTopic = Map.groupBy(all, ({ topic }) => hub.parse(topic)!.topic!);
     const list: TopicInfo[] = [];
-    for (const [topic, parts] of names) {
-      const all = await extentsOf(
-        hub,
-        parts.flatMap((name) => hub.catalog.known(name) ?? []),
-        (name) => hub.parse(name)!.kind,
-      );
-      const maxAge = Number(configs.get(hub.place(topic, 'main'))?.['retention.ms'] ?? -1);
-      list.push({ topic, depth: await depth(hub, all), retention: maxAge < 0 ? {} : { maxAge } });
+    const left = [...names];
+    while (left.length > 0) {
+      const infos = left.splice(0, AT_ONCE).map(async (topic) => {
+        const maxAge = Number(configs.get(hub.place(topic, 'main'))?.['retention.ms'] ?? -1);
+        const retention = maxAge < 0 ? {} : { maxAge };
+        return { topic, depth: await depth(hub, byTopic.get(topic) ?? []), retention };
+      });
+      list.push(...(await Promise.all(infos)));
     }
     return list;
   }
