@@ -51,7 +51,9 @@ describe('topics that share a Kafka topic', () => {
     }
     const first = await broker.admin.browse(`${root}.b`, undefined, 2);
     const rest = await broker.admin.browse(`${root}.b`, first.cursor, 10);
-    const bodies = [...first.records, ...rest.records].map(({ record }) => Buffer.from(record.body).toString());
+    const bodies = [...first.records, ...rest.records].map(({ record }) =>
+      Buffer.from(record.body).toString(),
+    );
     expect([first.records.length, bodies.toSorted()]).toEqual([2, ['"b1"', '"b2"', '"b3"']]);
     expect(await broker.admin.remove(`${root}.b`, [rest.records[0]!.position])).toBe(1);
     const left = async (topic: string) => (await broker.admin.browse(topic, undefined, 10)).records.length;
