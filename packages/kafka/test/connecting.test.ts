@@ -98,7 +98,7 @@ it('does not take a connection that is cut while it logs in for a refusal', asyn
               '0000' + '00000003' + '001200000003' + '001100000001' + '002400000001' + '00000000',
               'hex',
             )
-          : Buffer.from('0000' + '00000001' + '0005' + Buffer.from('PLAIN').toString('hex'), 'hex');
+          : Buffer.from(`0000000000010005${Buffer.from('PLAIN').toString('hex')}`, 'hex');
       const size = Buffer.alloc(4);
       size.writeInt32BE(body.length + 4);
       socket.write(Buffer.concat([size, correlation, body]));

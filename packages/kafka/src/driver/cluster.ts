@@ -78,10 +78,18 @@ export class Cluster {
 
   /** A connection of one's own to a node. */
   async dedicated(node: number): Promise<Link> {
-    if (!this.#nodes.has(node)) await this.metadata([]);
-    const info = this.#nodes.get(node);
-    if (info === undefined) throw new ConnectionError(`there is no server ${node}`, { broker: 'kafka' });
-    return this.#open(info.host, info.port);
+    try {
+      if (!this.#nodes.has(node)) await this.metadata([]);
+      const info = this.#nodes.get(node);
+      if (info === undefined) throw new ConnectionError(`there is no server ${node}`, { broker: 'kafka' });
+      return await this.#open(info.host, info.port);
+    } catch (error) {
+      // What it coordinated is soon another's.
+      for (const [group, coordinator] of this.#coordinators) {
+        if (coordinator === node) this.#coordinators.delete(group);
+      }
+      throw error;
+    }
   }
 
   /** The node that coordinates a group. */
@@ -118,7 +126,15 @@ export class Cluster {
   ): Promise<T> {
     for (;;) {
       const node = await this.coordinator(group, deadline);
-      const answer = await this.send(node, request);
+      let answer: T;
+      try {
+        answer = await this.send(node, request);
+      } catch (error) {
+        if (!BusError.is(error) || !error.retryable || Date.now() > deadline) throw error;
+        this.forgetCoordinator(group);
+        await wait(AGAIN);
+        continue;
+      }
       const error = errorOf(answer);
       if (error === Code.notCoordinator || error === Code.coordinatorNotAvailable)
         this.forgetCoordinator(group);
