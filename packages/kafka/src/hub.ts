@@ -1,4 +1,4 @@
-import { type BrokerHost, BusError, ClosedError } from '@ambus/core';
+import { type BrokerHost, BusError, ClosedError, ConnectionError } from '@ambus/core';
 import { Cluster, wait } from './driver/cluster.ts';
 import { Health } from './health.ts';
 import { type Kind, Names, type Place } from './names.ts';
@@ -173,6 +173,10 @@ export class Hub {
   async ownAgain(name: string, partitions: number): Promise<void> {
     const topic = await (name === this.names.replies ? this.replies() : this.control());
     if (topic.leaders.length >= partitions) return;
+    if (!this.creates) {
+      await this.catalog.refresh([name]);
+      throw new ConnectionError(`Kafka topic "${name}" has too few partitions`, { broker: 'kafka' });
+    }
     await this.catalog.grow(name, name === this.names.replies ? REPLY_PARTITIONS : 1);
   }
 

@@ -71,21 +71,25 @@ export class KafkaAdmin implements Admin {
     await hub.catalog.refresh(names);
     const there = names.filter((name) => hub.catalog.known(name) !== undefined);
     if (there.length === 0) return false;
-    // Who hears of it does not take it for a loss.
-    await hub.announce({ deleted: there }).catch(() => {});
-    for (const name of there) hub.catalog.deleted(name);
+    // Who hears of it does not take it for a loss, also who has looked again before it was gone.
+    const tell = async (): Promise<void> => {
+      for (const name of there) hub.catalog.deleted(name);
+      await hub.announce({ deleted: there }).catch(() => {});
+    };
+    await tell();
     const answers = await hub.cluster.sendToController(deleteTopics(there, TIMEOUT));
-    for (const { name, error } of answers) {
-      hub.catalog.deleted(name);
+    for (const { error } of answers) {
       if (error !== 0 && error !== Code.unknownTopic)
         throw serverError(error, `deleting topic "${topic}"`, topic);
     }
     const deadline = Date.now() + TIMEOUT;
     for (;;) {
       await hub.catalog.refresh(there);
-      if (there.every((name) => hub.catalog.known(name) === undefined) || Date.now() > deadline) return true;
+      if (there.every((name) => hub.catalog.known(name) === undefined) || Date.now() > deadline) break;
       await wait(LOOK);
     }
+    await tell();
+    return true;
   }
 
   async listGroups(): Promise<readonly GroupInfo[]> {
