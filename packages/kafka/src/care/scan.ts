@@ -1,4 +1,4 @@
-import { serverError } from '../driver/errors.ts';
+import { Code, serverError } from '../driver/errors.ts';
 import { fetch } from '../driver/log-requests.ts';
 import { decodeBatches, type InRecord, readHeaders } from '../driver/records.ts';
 import { CANCEL, REMOVE } from '../feed/part.ts';
@@ -26,6 +26,8 @@ export async function* scan(
     const request = fetch([{ topic, partition, offset }], { ...settings, minBytes: 1, maxWait: 200 });
     const [answer] = await cluster.send(leader, request);
     if (answer === undefined) return;
+    // Removed, or deleted altogether, since its extent was asked for.
+    if (answer.error === Code.offsetOutOfRange || answer.error === Code.unknownTopic) return;
     if (answer.error !== 0) throw serverError(answer.error, `reading "${topic}"`, topic);
     const { records, next } = await decodeBatches(answer.records, offset, answer.aborted);
     if (next === offset) return;
