@@ -74,8 +74,11 @@ export class Link {
           `${this.host}:${this.port} did not answer ${request.name} within ${limit} ms`,
           { broker: 'kafka' },
         );
-        this.#silent = true;
-        this.#end(error);
+        // Who waits less than a server may take has learnt nothing of the server.
+        if (timeout >= this.#requestTimeout) {
+          this.#silent = true;
+          this.#end(error);
+        }
         reject(error);
       }, limit);
     });
