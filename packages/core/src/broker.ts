@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts';
 import type { BusRecord, Channel } from './envelope/record.ts';
 import type { BusError } from './errors.ts';
 import type { Logger } from './logger.ts';
-import type { Provision, Retention, TopicConfig } from './topic/config.ts';
+import type { Provision, Retention, TopicConfig, TopicRule } from './topic/config.ts';
 
 /**
  * What a backend implements. A broker moves bytes and keeps positions and leases; it knows no policy: what to retry,
@@ -109,6 +109,11 @@ export interface BrokerHost {
   readonly logger: Logger;
   /** The options of a topic: what the first matching rule of the bus's `topics` says, with defaults filled in. */
   topic(topic: string): TopicConfig;
+  /**
+   * The same rules by pattern, the first that matches counts: for a broker that has to know where topics may lie before
+   * one of them is named. They grow when a topic is declared later, so it is read anew each time.
+   */
+  readonly topicRules: readonly TopicRule[];
   /** The connection broke; subscriptions stand still, publishes wait. */
   disconnected(error: BusError): void;
   /** The connection is back, and everything is re-established. */

@@ -75,6 +75,9 @@ export async function createBus(options: BusOptions = {}): Promise<Bus> {
     clock,
     logger,
     topic: (topic) => topics.get(topic).config,
+    get topicRules() {
+      return topics.rules;
+    },
     disconnected: (error) => {
       logger.warn({ broker: broker.name, err: error }, 'disconnected');
       events.emit('disconnected', { broker: broker.name, error });

@@ -55,7 +55,14 @@ export type { AckMode, BatchAck, BatchHandler, Handler, SubscribeOptions } from 
 export type { ReceiveOptions } from './subscribe/receive.ts';
 export type { MessageStream } from './subscribe/stream.ts';
 export type { Subscription } from './subscribe/subscription.ts';
-export type { Durability, Provision, Retention, TopicConfig, TopicOptions } from './topic/config.ts';
+export type {
+  Durability,
+  Provision,
+  Retention,
+  TopicConfig,
+  TopicOptions,
+  TopicRule,
+} from './topic/config.ts';
 export {
   compilePattern,
   covers,

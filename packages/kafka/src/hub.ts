@@ -1,49 +1,17 @@
-import { type BrokerHost, BusError, ClosedError, ConfigError, ConnectionError } from '@ambus/core';
+import { type BrokerHost, BusError, ClosedError, ConnectionError } from '@ambus/core';
 import { Cluster, wait } from './driver/cluster.ts';
-import { writeHeaders } from './driver/records.ts';
-import type { Receipt, Return } from './group/loans.ts';
+import { Health } from './health.ts';
 import { type Kind, Names, type Place } from './names.ts';
+import { type Announcement, type Listener, News } from './news.ts';
 import type { Settings } from './options.ts';
-import { PublishCall } from './publish/call.ts';
 import { Publisher } from './publish/publisher.ts';
 import { SideReader } from './read/side-reader.ts';
 import { Catalog, type KafkaTopic } from './topics/catalog.ts';
 import { newTopic, optionsOf, ownTopic, SHORT_LIVED } from './topics/config.ts';
+import type { MappedTopics } from './topics/shared.ts';
 
-/** What hears of topics that appear, and of the connection. */
-export interface Listener {
-  /** There may be topics that it does not know yet. */
-  topicsAppeared(): void;
-  /** A group was deleted. */
-  groupDeleted(group: string): void;
-  /** A member says what became of a record of a partition that it does not own any more. */
-  returned?(back: Return): void;
-  /** The owner has heard it. */
-  receipt?(receipt: Receipt): void;
-  /** A topic was deleted and made again: what is known of its positions counts no more. */
-  recreated(topic: string): void;
-  /** Topics are gone that nobody here deleted. */
-  lostState(): void;
-  /** The connection is back; resolves when it stands again. */
-  restored(): Promise<unknown>;
-}
+export type { Listener } from './news.ts';
 
-/** An announcement to all buses of the prefix. */
-interface News {
-  readonly topics?: readonly string[];
-  readonly group?: string;
-  readonly back?: Return;
-  readonly receipt?: Receipt;
-}
-
-/** Milliseconds between looks for topics that others than buses create. */
-const LOOK = 1_000;
-/** Milliseconds between signs of life asked of the server, so that a silent connection is noticed. */
-const PING = 2_000;
-const BACKOFF = 50;
-const LONGEST_BACKOFF = 1_000;
-/** Milliseconds that the parts of a bus may take to stand again before the bus says that it does. */
-const RESTORE = 5_000;
 /** Milliseconds in which consumers hear of a new topic and begin to read it. */
 const HEARD = 100;
 /** Milliseconds within which topics that go count as one loss. */
@@ -61,42 +29,44 @@ export class Hub {
   readonly cluster: Cluster;
   readonly catalog: Catalog;
   readonly publisher: Publisher;
-  readonly listeners: Set<Listener> = new Set();
   readonly side: SideReader;
-  /** Which bases a topic option maps, as far as this bus has seen them. */
-  readonly shared: Set<string> = new Set();
-  readonly #making = new Set<string>();
-  readonly #bases = new Map<string, string>();
+  /** Which Kafka topics several topics share. */
+  readonly shared: MappedTopics;
   /** The last publish that waits for a topic to be found or made: the next one waits behind it. */
   readonly queued: Map<string, Promise<void>> = new Map();
+  readonly #making = new Set<string>();
+  readonly #bases = new Map<string, string>();
+  readonly #health: Health;
+  readonly #news: News;
   #lostAt = 0;
-  #up = false;
+  #warnedAt = 0;
   #closed = false;
-  #ping: NodeJS.Timeout | undefined;
-  #watch: NodeJS.Timeout | undefined;
-  #listening: Promise<void> | undefined;
-  #patterns = 0;
 
+  /** @throws {ConfigError} for a topic option that is not allowed */
   constructor(settings: Settings, host: BrokerHost) {
     this.settings = settings;
     this.host = host;
     this.names = new Names(host.prefix);
-    this.cluster = new Cluster(settings.client(host.source), (error) => this.#broken(error));
+    this.shared = this.names.mapped;
+    this.shared.learn(host.topicRules);
+    this.cluster = new Cluster(settings.client(host.source), (error) => this.#health.broken(error));
     this.catalog = new Catalog(this.cluster);
     this.publisher = new Publisher(this.cluster, this.catalog, settings);
     this.side = new SideReader(this);
-    this.publisher.missing = (topic, name) => {
-      if (!this.creates || this.#making.has(topic)) return;
-      this.#making.add(topic);
-      const kind = this.parse(topic)?.kind;
-      const made = kind === undefined ? this.#makeOwn(topic) : this.topic(name, kind);
-      made.catch(() => {}).finally(() => this.#making.delete(topic));
-    };
+    this.#news = new News(this);
+    this.#health = new Health(this.cluster, settings.requestTimeout, {
+      disconnected: (error) => host.disconnected(error),
+      restored: () => Promise.allSettled(Array.from(this.listeners, (listener) => listener.restored())),
+      reconnected: () => host.reconnected(),
+    });
+    this.publisher.missing = (topic, name) => this.#missing(topic, name);
     this.catalog.recreated = (topic) => {
+      this.#warn(topic);
+      this.side.recreated(topic);
       for (const listener of this.listeners) listener.recreated(topic);
     };
     this.catalog.created = (topics) => {
-      for (const listener of this.listeners) listener.topicsAppeared();
+      this.#news.topicsAppeared();
       void this.announce({ topics }).catch(() => {});
     };
   }
@@ -105,28 +75,16 @@ export class Hub {
     return this.host.provision === 'create';
   }
 
-  async connect(): Promise<void> {
-    const { connectTimeout } = this.host;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () =>
-          reject(
-            new ConnectionError(`no Kafka server answered within ${connectTimeout} ms`, { broker: 'kafka' }),
-          ),
-        connectTimeout,
-      );
-    });
-    try {
-      await Promise.race([this.cluster.metadata([]), late]);
-    } catch (error) {
-      this.cluster.close();
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
-    this.#up = true;
-    this.#ping = setInterval(() => this.#lookAlive(), PING).unref();
+  get up(): boolean {
+    return this.#health.up;
+  }
+
+  get listeners(): ReadonlySet<Listener> {
+    return this.#news.listeners;
+  }
+
+  connect(): Promise<void> {
+    return this.#health.connect(this.host.connectTimeout);
   }
 
   /** The Kafka topic that is to hold these records, created where it may be. */
@@ -157,12 +115,10 @@ export class Hub {
 
   /** A topic is gone. Made again where that may be, with one warning for all that go at the same time. */
   lostTopic(name: string): void {
+    if (this.creates) this.#warn(name);
     this.catalog.forget(name);
     if (!this.creates || this.#closed) return;
-    if (Date.now() - this.#lostAt > ONE_LOSS) {
-      this.host.warning('topics are gone from the server; they are made again', { topic: name });
-      for (const listener of this.listeners) listener.lostState();
-    }
+    if (Date.now() - this.#lostAt > ONE_LOSS) void this.#lostState();
     this.#lostAt = Date.now();
   }
 
@@ -171,7 +127,9 @@ export class Hub {
     let base = this.#bases.get(topic);
     if (base === undefined) {
       const { kafkaTopic } = optionsOf(this.host.topic(topic));
-      if (kafkaTopic !== undefined) this.shared.add(kafkaTopic);
+      // Of a topic that was declared later.
+      if (kafkaTopic !== undefined && !this.shared.mapped(kafkaTopic))
+        this.shared.learn(this.host.topicRules);
       base = kafkaTopic ?? this.names.base(topic);
       if (this.#bases.size >= MOST_BASES) this.#bases.clear();
       this.#bases.set(topic, base);
@@ -179,13 +137,13 @@ export class Hub {
     return this.names.place(base, kind);
   }
 
-  /** What a topic on the server is, shared ones that this bus has heard of included. */
+  /** Whether a topic lies on a Kafka topic together with others. */
+  shares(topic: string): boolean {
+    return this.shared.has(this.place(topic, 'main'));
+  }
+
+  /** What a topic on the server is, shared ones included. */
   parse(name: string): Place | undefined {
-    for (const base of this.shared) {
-      if (name === base) return { base, kind: 'main', topic: undefined };
-      if (name.startsWith(`${base}.-`))
-        return { base, kind: name.slice(base.length + 2) as Kind, topic: undefined };
-    }
     return this.names.parse(name);
   }
 
@@ -207,127 +165,71 @@ export class Hub {
     return this.catalog.expect(name, `the bus's own topic`);
   }
 
-  /** Hears of new topics from now on: at once from other buses, in a second from others. */
-  async listen(listener: Listener, patterns: boolean): Promise<void> {
-    this.listeners.add(listener);
-    if (patterns) this.#patterns++;
-    this.#watch ??= setInterval(() => this.#look(), LOOK).unref();
-    this.#listening ??= this.#hear();
-    try {
-      await this.#listening;
-    } catch (error) {
-      this.#listening = undefined;
-      if (this.host.provision !== 'none') throw error;
+  /**
+   * One of the two that every bus knows, made again as it was.
+   *
+   * @param partitions - how many it must have: one that somebody else has made smaller grows
+   */
+  async ownAgain(name: string, partitions: number): Promise<void> {
+    const topic = await (name === this.names.replies ? this.replies() : this.control());
+    if (topic.leaders.length >= partitions) return;
+    if (!this.creates) {
+      await this.catalog.refresh([name]);
+      throw new ConnectionError(`Kafka topic "${name}" has too few partitions`, { broker: 'kafka' });
     }
+    await this.catalog.grow(name, name === this.names.replies ? REPLY_PARTITIONS : 1);
+  }
+
+  /** Hears of new topics from now on: at once from other buses, in a second from others. */
+  listen(listener: Listener, patterns: boolean): Promise<void> {
+    return this.#news.listen(listener, patterns);
   }
 
   unlisten(listener: Listener, patterns: boolean): void {
-    if (!this.listeners.delete(listener)) return;
-    if (patterns) this.#patterns--;
-    if (this.listeners.size === 0) {
-      clearInterval(this.#watch);
-      this.#watch = undefined;
-    }
+    this.#news.unlisten(listener, patterns);
   }
 
-  async announce(news: News): Promise<void> {
-    const { name } = await this.control();
-    const call = new PublishCall(1, Date.now() + this.settings.requestTimeout);
-    const record = {
-      key: null,
-      value: Buffer.from(JSON.stringify({ ...news, bus: this.host.busId })),
-      headers: NO_HEADERS,
-      timestamp: Date.now(),
-    };
-    this.publisher.add(name, 0, name, record, call, 0);
-    this.publisher.flush();
-    await call.promise;
+  announce(news: Announcement): Promise<void> {
+    return this.#news.announce(news);
   }
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#ping);
-    clearInterval(this.#watch);
-    const error = new ClosedError('the broker is closed', { broker: 'kafka' });
-    this.publisher.close(error);
+    this.#health.close();
+    this.#news.close();
+    this.publisher.close(new ClosedError('the broker is closed', { broker: 'kafka' }));
     this.side.close();
     this.cluster.close();
   }
 
-  #makeOwn(topic: string): Promise<unknown> {
-    if (topic === this.names.replies) return this.replies();
-    return topic === this.names.control ? this.control() : Promise.resolve();
+  /** A topic that is published to is not there. Returns whether it is being made. */
+  #missing(topic: string, name: string): boolean {
+    if (!this.creates || this.#closed) return false;
+    if (this.#making.has(topic)) return true;
+    const kind = this.parse(topic)?.kind;
+    const own = topic === this.names.replies || topic === this.names.control;
+    if (this.catalog.seen(topic)) this.lostTopic(topic);
+    if (kind === undefined && !own) return false;
+    this.#making.add(topic);
+    (kind === undefined ? this.ownAgain(topic, 1) : this.topic(name, kind))
+      .catch((error: unknown) => {
+        if (BusError.is(error) && !error.retryable) this.publisher.refuse(topic, error);
+      })
+      .finally(() => this.#making.delete(topic));
+    return true;
   }
 
-  async #hear(): Promise<void> {
-    const { name } = await this.control();
-    await this.side.add(name, 0, (records) => {
-      for (const { value } of records) this.#heard(value);
-    });
+  /** Once for all that go at the same time; not for what was deleted on purpose. */
+  #warn(topic: string): void {
+    if (this.#closed || !this.catalog.seen(topic)) return;
+    if (Date.now() - this.#warnedAt > ONE_LOSS)
+      this.host.warning('topics are gone from the server; they are made again', { topic });
+    this.#warnedAt = Date.now();
   }
 
-  #heard(value: Buffer | null): void {
-    let news: (News & { bus?: string }) | undefined;
-    try {
-      news = JSON.parse(String(value)) as News;
-    } catch {
-      return;
-    }
-    if (news.topics !== undefined && news.bus !== this.host.busId) {
-      void this.catalog
-        .find(news.topics)
-        .then(() => {
-          for (const listener of this.listeners) listener.topicsAppeared();
-        })
-        .catch(() => {});
-    }
-    if (news.back !== undefined) for (const listener of this.listeners) listener.returned?.(news.back);
-    if (news.receipt !== undefined) for (const listener of this.listeners) listener.receipt?.(news.receipt);
-    if (news.group !== undefined) for (const listener of this.listeners) listener.groupDeleted(news.group);
-  }
-
-  #look(): void {
-    if (!this.#up || this.#closed) return;
-    if (this.#patterns > 0) {
-      this.catalog.refreshAll().then(
-        () => {
-          for (const listener of this.listeners) listener.topicsAppeared();
-        },
-        () => {},
-      );
-    } else {
-      for (const listener of this.listeners) listener.topicsAppeared();
-    }
-  }
-
-  #lookAlive(): void {
-    if (this.#up) this.cluster.metadata([]).catch((error: unknown) => this.#broken(error as BusError));
-  }
-
-  #broken(error: BusError): void {
-    if (!this.#up || this.#closed) return;
-    this.#up = false;
-    this.host.disconnected(error);
-    void this.#heal();
-  }
-
-  async #heal(): Promise<void> {
-    for (let failures = 0; !this.#closed; failures++) {
-      await wait(Math.min(LONGEST_BACKOFF, BACKOFF * 2 ** failures) * (0.5 + Math.random() / 2));
-      try {
-        this.cluster.drop();
-        await this.cluster.metadata([], this.settings.requestTimeout);
-        break;
-      } catch (error) {
-        if (BusError.is(error) && ConfigError.is(error)) return;
-      }
-    }
-    if (this.#closed) return;
-    this.#up = true;
-    const restored = Promise.allSettled(Array.from(this.listeners, (listener) => listener.restored()));
-    await Promise.race([restored, wait(RESTORE)]);
-    if (!this.#closed && this.#up) this.host.reconnected();
+  /** Most of what this bus knows may be gone as well. */
+  async #lostState(): Promise<void> {
+    await this.catalog.refreshKnown().catch(() => {});
+    if (!this.#closed) for (const listener of this.listeners) listener.lostState();
   }
 }
-
-const NO_HEADERS = writeHeaders([]);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { pattern } from './topics/match.ts';
+import { MappedTopics } from './topics/shared.ts';
 
 /**
  * What a Kafka topic holds of a bus topic. The first, the topic itself, is what other programs read and write; then what
@@ -38,6 +39,7 @@ export function decodeName(name: string): string {
 /** The names of one prefix. */
 export class Names {
   readonly prefix: string;
+  readonly mapped: MappedTopics = new MappedTopics();
   readonly #start: string;
 
   constructor(prefix: string) {
@@ -63,8 +65,11 @@ export class Names {
     return kind === 'main' ? base : `${base}${MARK}${kind}`;
   }
 
-  /** What a topic on the server is; undefined when it is none of this prefix's topics. */
+  /** What a topic on the server is; undefined when it is none of this prefix's topics, nor one that an option names. */
   parse(name: string): Place | undefined {
+    const [, base = name, kind = 'main'] = /^(.*)\.-([a-z][0-9]?)$/.exec(name) ?? [];
+    if (this.mapped.mapped(base) && (kind === 'main' || KINDS.has(kind)))
+      return { base, kind: kind as Kind, topic: this.mapped.topicOf(base) };
     if (!name.startsWith(this.#start)) return undefined;
     const rest = name.slice(this.#start.length);
     const hashed = /^(-h[0-9a-f]{40})(?:\.-([a-z0-9]+))?$/.exec(rest);
@@ -100,7 +105,8 @@ export class Names {
 
   /** Whether a place may hold records that a pattern is for. */
   matches(wanted: string, place: Place): boolean {
-    return place.topic === undefined ? true : pattern(wanted)(place.topic);
+    if (place.topic !== undefined) return pattern(wanted)(place.topic);
+    return !this.mapped.mapped(place.base) || this.mapped.meets(place.base, wanted);
   }
 }
 

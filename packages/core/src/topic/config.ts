@@ -39,3 +39,9 @@ export interface TopicConfig extends TopicOptions {
   readonly durability: Durability;
   readonly retention: Retention;
 }
+
+/** One rule of the bus's `topics`, as a broker sees it. */
+export interface TopicRule {
+  readonly pattern: string;
+  readonly config: TopicConfig;
+}

@@ -1,6 +1,6 @@
 import type { Channel } from '../envelope/record.ts';
 import type { Serializer, SerializerContext } from '../serializer/serializer.ts';
-import type { Retention, TopicConfig, TopicOptions } from './config.ts';
+import type { TopicConfig, TopicOptions, TopicRule } from './config.ts';
 import { compilePattern, covers, intersects } from './pattern.ts';
 import type { StandardSchema } from './schema.ts';
 import { assertTopic } from './topic.ts';
@@ -47,12 +47,11 @@ export class TopicTable {
   #add(name: string): Topic {
     assertTopic(name);
     const options: TopicOptions = this.#rules.find((rule) => rule.matches(name))?.options ?? {};
-    const durability = options.durability ?? 'durable';
-    const retention: Retention = options.retention ?? {};
+    const config = configOf(options);
     const topic: Topic = {
       name,
-      config: { ...options, durability, retention },
-      channel: durability,
+      config,
+      channel: config.durability,
       schema: options.schema,
       serializer: options.serializer ?? this.#serializer,
       context: { topic: name, headers: NO_HEADERS },
@@ -60,6 +59,11 @@ export class TopicTable {
     if (this.#known.size >= REMEMBERED) this.#known.clear();
     this.#known.set(name, topic);
     return topic;
+  }
+
+  /** In order of precedence. */
+  get rules(): readonly TopicRule[] {
+    return this.#rules.map(({ pattern, options }) => ({ pattern, config: configOf(options) }));
   }
 
   /** Puts a rule before all others, unless one names this very topic. */
@@ -79,4 +83,8 @@ export class TopicTable {
     }
     return channels.add('durable');
   }
+}
+
+function configOf(options: TopicOptions): TopicConfig {
+  return { ...options, durability: options.durability ?? 'durable', retention: options.retention ?? {} };
 }

@@ -16,11 +16,14 @@ import { committed, readMarker } from '../group/positions.ts';
 import { GroupSubscription } from '../group/subscription.ts';
 import type { Hub } from '../hub.ts';
 import { DURABLE_KINDS } from '../names.ts';
-import { browse, extentsOf } from './browse.ts';
-import { depth, purge, remove } from './remove.ts';
+import { browse } from './browse.ts';
+import { extentsOf } from './extents.ts';
+import { depth, purge, refuseShared, remove } from './remove.ts';
 
 const TIMEOUT = 10_000;
 const LOOK = 30;
+/** Topics that are counted at a time. */
+const AT_ONCE = 16;
 
 /** Care of one prefix. What is asked for by name is created, whatever the bus's `provision` says. */
 export class KafkaAdmin implements Admin {
@@ -34,24 +37,25 @@ export class KafkaAdmin implements Admin {
   async listTopics(): Promise<readonly TopicInfo[]> {
     const hub = this.#hub();
     const topics = await hub.catalog.refreshAll();
-    const names = new Map<string, string[]>();
-    for (const { name } of topics) {
+    const parts = topics.filter(({ name }) => {
       const place = hub.parse(name);
-      if (place?.topic === undefined || !DURABLE_KINDS.includes(place.kind)) continue;
-      names.set(place.topic, [...(names.get(place.topic) ?? []), name]);
-    }
-    const mains = [...names.keys()].map((topic) => hub.place(topic, 'main'));
+      return place?.topic !== undefined && DURABLE_KINDS.includes(place.kind);
+    });
+    const names = new Set(parts.map(({ name }) => hub.parse(name)!.topic!));
+    const mains = [...names].map((topic) => hub.place(topic, 'main'));
     const configs =
       mains.length === 0 ? new Map() : await hub.cluster.sendToAny(describeTopics(mains, ['retention.ms']));
+    const all = await extentsOf(hub, parts, (name) => hub.parse(name)!.kind);
+    const byTopic = Map.groupBy(all, ({ topic }) => hub.parse(topic)!.topic!);
     const list: TopicInfo[] = [];
-    for (const [topic, parts] of names) {
-      const all = await extentsOf(
-        hub,
-        parts.flatMap((name) => hub.catalog.known(name) ?? []),
-        (name) => hub.parse(name)!.kind,
-      );
-      const maxAge = Number(configs.get(hub.place(topic, 'main'))?.['retention.ms'] ?? -1);
-      list.push({ topic, depth: await depth(hub, all), retention: maxAge < 0 ? {} : { maxAge } });
+    const left = [...names];
+    while (left.length > 0) {
+      const infos = left.splice(0, AT_ONCE).map(async (topic) => {
+        const maxAge = Number(configs.get(hub.place(topic, 'main'))?.['retention.ms'] ?? -1);
+        const retention = maxAge < 0 ? {} : { maxAge };
+        return { topic, depth: await depth(hub, byTopic.get(topic) ?? []), retention };
+      });
+      list.push(...(await Promise.all(infos)));
     }
     return list;
   }
@@ -62,31 +66,35 @@ export class KafkaAdmin implements Admin {
 
   async deleteTopic(topic: string): Promise<boolean> {
     const hub = this.#hub();
+    refuseShared(hub, topic, 'deleted');
     const names = DURABLE_KINDS.map((kind) => hub.place(topic, kind));
     await hub.catalog.refresh(names);
     const there = names.filter((name) => hub.catalog.known(name) !== undefined);
     if (there.length === 0) return false;
+    // Who hears of it does not take it for a loss, also who has looked again before it was gone.
+    const tell = async (): Promise<void> => {
+      for (const name of there) hub.catalog.deleted(name);
+      await hub.announce({ deleted: there }).catch(() => {});
+    };
+    await tell();
     const answers = await hub.cluster.sendToController(deleteTopics(there, TIMEOUT));
-    for (const { name, error } of answers) {
-      hub.catalog.forget(name);
+    for (const { error } of answers) {
       if (error !== 0 && error !== Code.unknownTopic)
         throw serverError(error, `deleting topic "${topic}"`, topic);
     }
     const deadline = Date.now() + TIMEOUT;
     for (;;) {
       await hub.catalog.refresh(there);
-      if (there.every((name) => hub.catalog.known(name) === undefined) || Date.now() > deadline) return true;
+      if (there.every((name) => hub.catalog.known(name) === undefined) || Date.now() > deadline) break;
       await wait(LOOK);
     }
+    await tell();
+    return true;
   }
 
   async listGroups(): Promise<readonly GroupInfo[]> {
     const hub = this.#hub();
-    await hub.cluster.metadata([]);
-    const ids = new Set<string>();
-    for (const node of hub.cluster.nodes()) {
-      for (const id of (await hub.cluster.send(node, listGroups())).groups) ids.add(id);
-    }
+    const ids = await groupIds(hub);
     const infos = await Promise.all(
       [...ids].map(async (id) => {
         const parsed = hub.names.parseGroup(id);
@@ -187,5 +195,24 @@ export class KafkaAdmin implements Admin {
 
   remove(topic: string, positions: readonly string[]): Promise<number> {
     return remove(this.#hub(), topic, positions);
+  }
+}
+
+/** Every server knows those that it coordinates. What one has that is just going is soon with another. */
+async function groupIds(hub: Hub): Promise<ReadonlySet<string>> {
+  const deadline = Date.now() + TIMEOUT;
+  for (;;) {
+    try {
+      await hub.cluster.metadata([]);
+      const answers = await Promise.all(
+        hub.cluster.nodes().map((node) => hub.cluster.send(node, listGroups())),
+      );
+      const loading = answers.find(({ error }) => error !== 0);
+      if (loading !== undefined) throw serverError(loading.error, 'listing groups');
+      return new Set(answers.flatMap(({ groups }) => groups));
+    } catch (error) {
+      if (!BusError.is(error) || !error.retryable || Date.now() > deadline) throw error;
+      await wait(LOOK);
+    }
   }
 }

@@ -1,3 +1,4 @@
+import { UnsupportedError } from '@ambus/core';
 import { deleteRecords } from '../driver/log-requests.ts';
 import { writeHeaders } from '../driver/records.ts';
 import { CANCEL, REMOVE } from '../feed/part.ts';
@@ -5,7 +6,9 @@ import type { Place } from '../group/positions.ts';
 import type { Hub } from '../hub.ts';
 import { PublishCall } from '../publish/call.ts';
 import { KafkaRecord } from '../wire/record.ts';
-import { type Extent, extents, noteOf, scan } from './browse.ts';
+import { deadIn } from './dead.ts';
+import { type Extent, extents } from './extents.ts';
+import { noteOf, scan } from './scan.ts';
 
 /**
  * Removes single records. A log cannot, so a note behind them says that they are gone; where all before a place are, the
@@ -24,27 +27,30 @@ export async function remove(hub: Hub, topic: string, positions: readonly string
   let count = 0;
   for (const part of parts) {
     const wanted = doomed.get(`${part.topic}/${part.partition}`)!;
-    const { live } = await liveOffsets(hub, part);
-    const going = [...wanted].filter((offset) => live.has(offset));
-    if (going.length === 0) continue;
-    await note(
-      hub,
-      part,
-      going.map((offset) => [REMOVE, String(offset)] as const),
+    const dead = await deadIn(hub, part);
+    const going = [...wanted].filter(
+      (offset) => offset >= part.start && offset < part.end && !dead.has(offset),
     );
-    for (const offset of going) live.delete(offset);
+    if (going.length === 0) continue;
+    const says = going.map((offset) => [REMOVE, String(offset)] as const);
+    await note(hub, topic, part, says);
+    for (const offset of going) dead.add(offset);
     count += going.length;
-    const before = live.size === 0 ? part.end : Math.min(...live);
+    const before = Math.min(part.end, dead.endFrom(part.start));
     if (before > part.start) await truncate(hub, [{ ...part, before }]);
   }
   return count;
 }
 
-/** Removes all records of a topic. */
+/**
+ * Removes all records of a topic.
+ *
+ * @throws {UnsupportedError} where others lie between them
+ */
 export async function purge(hub: Hub, topic: string): Promise<number> {
+  refuseShared(hub, topic, 'emptied');
   const parts = await extents(hub, topic);
-  let count = 0;
-  for (const part of parts) count += (await liveOffsets(hub, part)).live.size;
+  const count = await depth(hub, parts);
   await truncate(
     hub,
     parts.filter(({ start, end }) => end > start).map((part) => ({ ...part, before: part.end })),
@@ -52,30 +58,27 @@ export async function purge(hub: Hub, topic: string): Promise<number> {
   return count;
 }
 
-/** How many records a topic has. */
-export async function depth(hub: Hub, parts: readonly Extent[]): Promise<number> {
-  let count = 0;
-  for (const part of parts) count += (await liveOffsets(hub, part)).live.size;
-  return count;
+/** @throws {UnsupportedError} for a topic that shares its Kafka topic with others */
+export function refuseShared(hub: Hub, topic: string, done: 'deleted' | 'emptied'): void {
+  if (!hub.shares(topic)) return;
+  const place = hub.place(topic, 'main');
+  throw new UnsupportedError(
+    `topic "${topic}" cannot be ${done}: it shares the Kafka topic "${place}" (option "kafkaTopic") with others`,
+    { broker: 'kafka', topic },
+  );
 }
 
-async function liveOffsets(hub: Hub, part: Extent): Promise<{ live: Set<number> }> {
-  const live = new Set<number>();
-  const removed: number[] = [];
-  const ids = new Map<string, number>();
-  for await (const records of scan(hub, part, part.start, part.end)) {
-    for (const raw of records) {
-      const said = raw.value === null ? noteOf(raw) : undefined;
-      if (said?.remove !== undefined) removed.push(said.remove);
-      else if (said?.cancel !== undefined) removed.push(ids.get(said.cancel) ?? -1);
-      else {
-        live.add(raw.offset);
-        if (part.kind === 'd') ids.set(new KafkaRecord(raw, 'durable', '', '', 0).id, raw.offset);
-      }
-    }
+/** Offsets that are read for an exact depth; more than these are only counted by their ends and what is known of them. */
+const COUNTED = 1_000;
+
+/** How many records a topic has: at most that many where there are more than is worth reading. */
+export async function depth(hub: Hub, parts: readonly Extent[]): Promise<number> {
+  let count = 0;
+  for (const part of parts) {
+    const dead = await deadIn(hub, part, COUNTED);
+    count += part.end - part.start - dead.size;
   }
-  for (const offset of removed) live.delete(offset);
-  return { live };
+  return count;
 }
 
 async function truncate(hub: Hub, places: readonly (Place & { readonly before: number })[]): Promise<void> {
@@ -90,13 +93,14 @@ async function truncate(hub: Hub, places: readonly (Place & { readonly before: n
 /** Writes records without a body that say something about earlier ones of the partition. */
 async function note(
   hub: Hub,
+  topic: string,
   place: Place,
   says: readonly (readonly [name: string, value: string])[],
 ): Promise<void> {
   const call = new PublishCall(says.length, Date.now() + hub.settings.requestTimeout * 2);
   for (const [index, header] of says.entries()) {
     const record = { key: null, value: null, headers: writeHeaders([header]), timestamp: Date.now() };
-    hub.publisher.add(place.topic, place.partition, place.topic, record, call, index);
+    hub.publisher.add(place.topic, place.partition, topic, record, call, index);
   }
   hub.publisher.flush();
   await call.promise;
@@ -119,7 +123,7 @@ export async function cancel(
   const parts = token === undefined ? all : all.filter(({ partition }) => String(partition) === token);
   for (const part of parts) {
     let due: number | undefined;
-    for await (const records of scan(hub, part, part.start, part.end)) {
+    for await (const { records } of scan(hub, part, part.start, part.end)) {
       for (const raw of records) {
         const said = raw.value === null ? noteOf(raw) : undefined;
         if (said?.cancel === id) due = undefined;
@@ -129,7 +133,7 @@ export async function cancel(
     }
     if (due === undefined) continue;
     if (Date.now() > due - TOO_LATE) return false;
-    await note(hub, part, [[CANCEL, id]]);
+    await note(hub, topic, part, [[CANCEL, id]]);
     return true;
   }
   return false;

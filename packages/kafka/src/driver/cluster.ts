@@ -1,4 +1,4 @@
-import { type BusError, ClosedError, ConnectionError } from '@ambus/core';
+import { BusError, ClosedError, ConnectionError } from '@ambus/core';
 import { Code, isPassing, serverError } from './errors.ts';
 import { CoordinatorOf, findCoordinator } from './group-requests.ts';
 import type { Client } from './kafkajs.ts';
@@ -8,6 +8,9 @@ import { type Metadata, metadata, type NodeInfo } from './topic-requests.ts';
 
 /** Milliseconds before a step that failed for the moment is tried again; leaders are elected in about this time. */
 const AGAIN = 60;
+
+/** Milliseconds that one address gets before the next is tried as well. */
+const NEXT_ADDRESS = 250;
 
 /** The servers, and one shared connection to each that is asked for. Requests that the server holds back have links of their own. */
 export class Cluster {
@@ -19,9 +22,14 @@ export class Cluster {
   readonly #coordinators = new Map<string, number>();
   readonly #broken: (error: BusError) => void;
   #seed: Promise<Link> | undefined;
+  /** The address that answered last. */
+  #good: string | undefined;
   #closed = false;
 
-  /** @param broken - called when a shared connection ends unasked */
+  /**
+   * @param broken - called when the connection to any server ends unasked, by which signs of life are asked for; all others
+   *   may end (servers close idle ones, and one of many may go) and are opened again when they are needed
+   */
   constructor(client: Client, broken: (error: BusError) => void) {
     this.client = client;
     this.#broken = broken;
@@ -36,13 +44,13 @@ export class Cluster {
     const link = await this.#any();
     const found = await link.send(metadata(topics), timeout);
     this.controller = found.controller;
-    if (found.nodes.length > 0) {
-      for (const node of found.nodes) {
-        const known = this.#nodes.get(node.id);
-        if (known !== undefined && (known.host !== node.host || known.port !== node.port))
-          this.#shared.delete(node.id);
-        this.#nodes.set(node.id, node);
-      }
+    if (found.nodes.length === 0) return found;
+    const before = new Map(this.#nodes);
+    this.#nodes.clear();
+    for (const node of found.nodes) this.#nodes.set(node.id, node);
+    for (const [id, { host, port }] of before) {
+      const node = this.#nodes.get(id);
+      if (node?.host !== host || node.port !== port) this.#shared.delete(id);
     }
     return found;
   }
@@ -63,16 +71,25 @@ export class Cluster {
     return this.send(this.controller, request, timeout);
   }
 
+  /** Over the connection by which an outage is noticed. */
   async sendToAny<T>(request: Request<T>): Promise<T> {
     return (await this.#any()).send(request);
   }
 
   /** A connection of one's own to a node. */
   async dedicated(node: number): Promise<Link> {
-    if (!this.#nodes.has(node)) await this.metadata([]);
-    const info = this.#nodes.get(node);
-    if (info === undefined) throw new ConnectionError(`there is no server ${node}`, { broker: 'kafka' });
-    return this.#open(info.host, info.port);
+    try {
+      if (!this.#nodes.has(node)) await this.metadata([]);
+      const info = this.#nodes.get(node);
+      if (info === undefined) throw new ConnectionError(`there is no server ${node}`, { broker: 'kafka' });
+      return await this.#open(info.host, info.port);
+    } catch (error) {
+      // What it coordinated is soon another's.
+      for (const [group, coordinator] of this.#coordinators) {
+        if (coordinator === node) this.#coordinators.delete(group);
+      }
+      throw error;
+    }
   }
 
   /** The node that coordinates a group, or the transactions of an id. */
@@ -111,7 +128,15 @@ export class Cluster {
   ): Promise<T> {
     for (;;) {
       const node = await this.coordinator(name, deadline, of);
-      const answer = await this.send(node, request);
+      let answer: T;
+      try {
+        answer = await this.send(node, request);
+      } catch (error) {
+        if (!BusError.is(error) || !error.retryable || Date.now() > deadline) throw error;
+        this.forgetCoordinator(name, of);
+        await wait(AGAIN);
+        continue;
+      }
       const error = errorOf(answer);
       if (error === Code.notCoordinator || error === Code.coordinatorNotAvailable)
         this.forgetCoordinator(name, of);
@@ -133,10 +158,15 @@ export class Cluster {
   /** Ends all connections; the next request opens new ones. */
   drop(): void {
     this.#shared.clear();
-    this.#seed = undefined;
-    this.#coordinators.clear();
+    this.forget();
     for (const link of this.#links) link.close();
     this.#links.clear();
+  }
+
+  /** The next request asks any server anew, and who coordinates what. */
+  forget(): void {
+    this.#seed = undefined;
+    this.#coordinators.clear();
   }
 
   async #open(host: string, port: number): Promise<Link> {
@@ -147,61 +177,101 @@ export class Cluster {
       throw new ClosedError('the broker is closed', { broker: 'kafka' });
     }
     this.#links.add(link);
-    link.onClosed(() => this.#links.delete(link));
+    link.onClosed(() => this.#ended(link));
     return link;
   }
 
-  #share(opened: Promise<Link>, forget: () => void): Promise<Link> {
-    opened.then(
-      (link) =>
-        link.onClosed((error) => {
-          const known = this.#links.delete(link);
-          forget();
-          if (known && !this.#closed) this.#broken(error);
-        }),
-      forget,
-    );
-    return opened;
+  /** What hangs on a server that does not answer would be noticed only one by one. */
+  #ended(link: Link): boolean {
+    const known = this.#links.delete(link);
+    if (link.silent) {
+      for (const other of this.#links)
+        if (other.host === link.host && other.port === link.port) other.close();
+    }
+    return known;
   }
 
   #node(id: number): Promise<Link> {
     const known = this.#shared.get(id);
     if (known !== undefined) return known;
-    const opened: Promise<Link> = this.#share(this.dedicated(id), () => {
+    const opened = this.dedicated(id);
+    const forget = (): void => {
       if (this.#shared.get(id) === opened) this.#shared.delete(id);
-    });
+    };
+    opened.then(
+      (link) =>
+        link.onClosed(() => {
+          this.#ended(link);
+          forget();
+        }),
+      forget,
+    );
     this.#shared.set(id, opened);
     return opened;
   }
 
   #any(): Promise<Link> {
-    if (this.#seed === undefined) {
-      const opened: Promise<Link> = this.#share(this.#openAny(), () => {
-        if (this.#seed === opened) this.#seed = undefined;
-      });
-      this.#seed = opened;
-    }
-    return this.#seed;
+    if (this.#seed !== undefined) return this.#seed;
+    const opened = this.#openAny();
+    const forget = (): void => {
+      if (this.#seed === opened) this.#seed = undefined;
+    };
+    opened.then(
+      (link) =>
+        link.onClosed((error) => {
+          const known = this.#ended(link);
+          const wanted = this.#seed === opened;
+          forget();
+          if (known && wanted && !this.#closed) this.#broken(error);
+        }),
+      forget,
+    );
+    this.#seed = opened;
+    return opened;
   }
 
-  /** The first address that answers; those that were given first, then those that the servers told. */
+  /**
+   * The first address that answers: the last good one, those that were given, those that the servers told. An address
+   * that says nothing does not hold up the next.
+   */
   async #openAny(): Promise<Link> {
     const told = Array.from(this.#nodes.values(), ({ host, port }) => `${host}:${port}`);
-    const addresses = [...new Set([...this.client.brokers, ...told])];
-    let last: unknown;
-    for (const address of addresses) {
+    const good = this.#good === undefined ? [] : [this.#good];
+    const left = [...new Set([...good, ...this.client.brokers, ...told])];
+    const { promise, resolve, reject } = Promise.withResolvers<Link>();
+    let found = false;
+    let trying = 0;
+    let timer: NodeJS.Timeout | undefined;
+    const next = (): void => {
+      clearTimeout(timer);
+      const address = left.shift();
+      if (address === undefined || found) return;
+      trying++;
+      timer = setTimeout(next, NEXT_ADDRESS).unref();
       const at = address.lastIndexOf(':');
-      try {
-        return await this.#open(
-          address.slice(0, at).replace(/^\[(.*)\]$/, '$1'),
-          Number(address.slice(at + 1)),
-        );
-      } catch (error) {
-        if (ClosedError.is(error) || (ConnectionError.is(error) && !error.retryable)) throw error;
-        last = error;
-      }
-    }
-    throw last;
+      const host = address.slice(0, at).replace(/^\[(.*)\]$/, '$1');
+      this.#open(host, Number(address.slice(at + 1))).then(
+        (link) => {
+          if (found) return link.close();
+          found = true;
+          clearTimeout(timer);
+          this.#good = address;
+          resolve(link);
+        },
+        (error: unknown) => {
+          trying--;
+          // Refused credentials are refused everywhere.
+          const final = BusError.is(error) && !error.retryable;
+          if (final || (left.length === 0 && trying === 0)) {
+            found = true;
+            clearTimeout(timer);
+            reject(error);
+          } else if (!found) next();
+        },
+      );
+    };
+    next();
+    return promise;
   }
 }
 

@@ -94,23 +94,28 @@ export function serverError(code: number, doing: string, topic?: string): BusErr
   return new ConnectionError(`${doing}: the server answered "${name}" (${code})`, { ...context, retryable });
 }
 
-/** An error of the driver, without its own text where that could hold what it was given. */
-export function driverError(error: unknown, doing: string): BusError {
-  const {
-    name = '',
-    type = '',
-    message = String(error),
-  } = (error ?? {}) as Partial<Error> & { type?: string };
-  const refused =
-    /SASL|Authentication/i.test(name) ||
-    /SASL|AUTHENTICATION/.test(type) ||
-    /certificate|self.signed|unable to verify|alert|wrong version number|ssl/i.test(message);
-  return new ConnectionError(
-    `${doing}: ${refused && /SASL/i.test(name + type) ? 'the server refused the credentials' : message}`,
-    {
-      broker: 'kafka',
-      cause: error,
-      retryable: !refused,
-    },
-  );
+/**
+ * Of a TLS connection that will never stand, as Node tells it by code: who the other is, or what it speaks. One that was
+ * only cut while it was being made is not among them.
+ */
+const TLS_REFUSED =
+  /^(ERR_SSL_(?!UNEXPECTED_EOF)|ERR_TLS_(?!HANDSHAKE_TIMEOUT)|EPROTO$|CERT_|CRL_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED)/;
+
+/** What the driver calls an error that the server, or its own check of what is to be sent, has said. */
+const SAID = /^KafkaJS(Protocol|SASLAuthentication)Error$/;
+
+/**
+ * An error of the driver.
+ *
+ * @param login - whether it came of logging in: then only what somebody said is a refusal, and its text is left out, since
+ *   that could hold what it was given
+ */
+export function driverError(error: unknown, doing: string, login = false): BusError {
+  const { name = '', code, message = String(error) } = (error ?? {}) as Partial<NodeJS.ErrnoException>;
+  const refused = login && SAID.test(name);
+  return new ConnectionError(`${doing}: ${refused ? 'the server refused the credentials' : message}`, {
+    broker: 'kafka',
+    cause: error,
+    retryable: !refused && !TLS_REFUSED.test(code ?? ''),
+  });
 }

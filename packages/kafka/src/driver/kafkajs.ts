@@ -24,7 +24,12 @@ interface DriverCall<T> {
 
 /** The driver's connection, as far as we use it. */
 export interface DriverConnection {
-  readonly socket: { destroy(): void; unref(): void; once(event: 'close', listener: () => void): void };
+  readonly socket: {
+    destroy(): void;
+    unref(): void;
+    once(event: 'close', listener: () => void): void;
+    once(event: 'error', listener: (error: Error) => void): void;
+  };
   readonly requestQueue: {
     readonly pending: readonly unknown[];
     readonly throttledUntil: number;
@@ -111,18 +116,41 @@ export function newConnection(client: Client, host: string, port: number): Drive
   return connection;
 }
 
+/** A copy: the driver writes into it. */
 function credentialsOf({ sasl }: Client): SASLOptions | undefined {
-  return typeof sasl === 'function' ? sasl() : sasl;
+  const given = typeof sasl === 'function' ? sasl() : sasl;
+  return given && { ...given };
 }
 
-/** Logs in, where the client has credentials. */
+/**
+ * Logs in, where the client has credentials.
+ *
+ * The driver's authenticators call whatever goes wrong a failed authentication. What the connection itself has thrown
+ * tells a server that refuses from one that went away, so that is what is thrown here.
+ */
 export async function authenticate(connection: DriverConnection, client: Client): Promise<void> {
   if (client.sasl === undefined) return;
   const call = protocols.requests.ApiVersions.protocol({ version: 1 })();
   const { apiVersions } = await connection.send({ ...call, requestTimeout: client.connectionTimeout });
   connection.setVersions(Object.fromEntries(apiVersions.map((one) => [one.apiKey, one])));
   connection.setSupportAuthenticationProtocol(true);
-  await connection.authenticate();
+  let thrown: unknown;
+  const { send } = connection;
+  connection.send = async (request) => {
+    try {
+      return (await send.call(connection, { ...request, requestTimeout: client.connectionTimeout })) as never;
+    } catch (error) {
+      thrown = error;
+      throw error;
+    }
+  };
+  try {
+    await connection.authenticate();
+  } catch (error) {
+    throw thrown ?? error;
+  } finally {
+    connection.send = send;
+  }
 }
 
 /** The driver's own client with the same options, for what the bus does not offer. */

@@ -11,6 +11,8 @@ export class Link {
   readonly #connection: DriverConnection;
   readonly #requestTimeout: number;
   #closed: BusError | undefined;
+  #silent = false;
+  #answered = false;
   #onClosed: ((error: BusError) => void) | undefined;
 
   private constructor(client: Client, connection: DriverConnection, host: string, port: number) {
@@ -24,12 +26,18 @@ export class Link {
   static async open(client: Client, host: string, port: number): Promise<Link> {
     const connection = newConnection(client, host, port);
     const link = new Link(client, connection, host, port);
+    let connected = false;
     try {
       await connection.connect();
+      connected = true;
+      connection.socket.once('error', (error) => {
+        // A server that refuses our certificate says so when the connection already stands; later it only broke.
+        link.#end(link.#answered ? broken(host, port) : driverError(error, `connecting to ${host}:${port}`));
+      });
       connection.socket.once('close', () => link.#end(broken(host, port)));
       await authenticate(connection, client);
     } catch (error) {
-      const failure = driverError(error, `connecting to ${host}:${port}`);
+      const failure = link.#closed ?? driverError(error, `connecting to ${host}:${port}`, connected);
       link.#end(failure);
       throw failure;
     }
@@ -38,6 +46,11 @@ export class Link {
 
   get closed(): boolean {
     return this.#closed !== undefined;
+  }
+
+  /** Whether it was given up because no answer came: then other connections to the server may hang, too. */
+  get silent(): boolean {
+    return this.#silent;
   }
 
   /** Called once when the connection ends, however it does. */
@@ -61,7 +74,11 @@ export class Link {
           `${this.host}:${this.port} did not answer ${request.name} within ${limit} ms`,
           { broker: 'kafka' },
         );
-        this.#end(error);
+        // Who waits less than a server may take has learnt nothing of the server.
+        if (timeout >= this.#requestTimeout) {
+          this.#silent = true;
+          this.#end(error);
+        }
         reject(error);
       }, limit);
     });
@@ -85,7 +102,9 @@ export class Link {
       logResponseError: false,
     });
     try {
-      return await Promise.race([answer, late]);
+      const found = await Promise.race([answer, late]);
+      this.#answered = true;
+      return found;
     } catch (error) {
       throw this.#closed ?? driverError(error, `${request.name} to ${this.host}:${this.port}`);
     } finally {

@@ -108,6 +108,24 @@ export function createTopics(topics: readonly NewTopic[], timeout: number): Requ
   };
 }
 
+/** Adds partitions to a topic, until it has `partitions`. */
+export function createPartitions(name: string, partitions: number, timeout: number): Request<TopicAnswer[]> {
+  return {
+    key: 37,
+    version: 1,
+    name: 'CreatePartitions',
+    hold: timeout,
+    // No assignment: the server places them.
+    write: (to) =>
+      to
+        .list([name], () => to.text(name).i32(partitions).i32(-1))
+        .i32(timeout)
+        .bool(false),
+    read: (from) =>
+      from.skip(4).list(() => ({ name: from.text()!, error: from.i16(), message: from.text() })),
+  };
+}
+
 export function deleteTopics(names: readonly string[], timeout: number): Request<TopicAnswer[]> {
   return {
     key: 20,

@@ -2,6 +2,7 @@ import type { Source } from '@ambus/core';
 import type { Hub } from '../hub.ts';
 import { DURABLE_KINDS, type Kind } from '../names.ts';
 import { isLiteral } from '../topics/match.ts';
+import { foreignTopic } from '../topics/shared.ts';
 
 /** A Kafka topic that a subscription reads. */
 export interface SourceTopic {
@@ -38,13 +39,14 @@ export async function sourceTopics(hub: Hub, source: Source, fresh: boolean): Pr
   if (isLiteral(pattern)) {
     const names = new Map<string, Kind>(kinds.map((kind) => [hub.place(pattern, kind), kind]));
     if (retries !== undefined) names.set(retries, 'q');
-    const exact = !hub.shared.has(hub.place(pattern, 'main'));
+    const main = hub.place(pattern, 'main');
+    const exact = !hub.shared.has(main);
     const topics = await hub.catalog.find([...names.keys()]);
     return topics.map(({ name, leaders }) => ({
       name,
       kind: names.get(name)!,
       partitions: leaders.length,
-      busTopic: pattern,
+      busTopic: exact ? pattern : foreignTopic(main, pattern),
       exact: exact && names.get(name) !== 'q',
     }));
   }
@@ -61,7 +63,13 @@ export async function sourceTopics(hub: Hub, source: Source, fresh: boolean): Pr
       if (place === undefined || !kinds.includes(place.kind) || !hub.names.matches(pattern, place)) return [];
       const exact = place.topic !== undefined;
       return [
-        { name, kind: place.kind, partitions: leaders.length, busTopic: place.topic ?? pattern, exact },
+        {
+          name,
+          kind: place.kind,
+          partitions: leaders.length,
+          busTopic: place.topic ?? foreignTopic(place.base, pattern),
+          exact,
+        },
       ];
     }),
   );

@@ -43,7 +43,8 @@ export function publish(hub: Hub, records: readonly BusRecord[], deadline: numbe
     }
     const kind = kindOf(record, now);
     const name = record.channel === 'reply' ? hub.names.replies : hub.place(record.topic, kind);
-    const topic = hub.queued.has(name) ? undefined : hub.catalog.known(name);
+    const known = hub.queued.has(name) ? undefined : hub.catalog.known(name);
+    const topic = lacks(known, record) ? undefined : known;
     const waiting = unknown.get(name);
     // None overtakes those of its topic that wait for it.
     if (waiting !== undefined) waiting.push(index);
@@ -63,6 +64,11 @@ export function publish(hub: Hub, records: readonly BusRecord[], deadline: numbe
   return call.promise;
 }
 
+/** Whether it is a reply to a partition that its topic does not have. */
+function lacks(topic: KafkaTopic | undefined, { channel, topic: address }: BusRecord): boolean {
+  return topic !== undefined && channel === 'reply' && partitionOfAddress(address) >= topic.leaders.length;
+}
+
 /** For topics that this bus has not seen yet. */
 async function later(
   hub: Hub,
@@ -76,6 +82,9 @@ async function later(
   let failure: BusError | undefined;
   while (topic === undefined) {
     try {
+      // Made again with more partitions, perhaps, since it was last looked at.
+      if (indexes.some((index) => lacks(hub.catalog.known(hub.names.replies), records[index]!)))
+        await hub.catalog.refresh([hub.names.replies]);
       topic = first.channel === 'reply' ? await repliesTopic(hub) : await hub.topic(first.topic, kind);
     } catch (error) {
       failure = asBusError(error, { broker: 'kafka', topic: first.topic });

@@ -1,5 +1,6 @@
+import type { BusError } from '@ambus/core';
 import type { OutRecord, Producer } from '../driver/records.ts';
-import type { PublishCall } from './call.ts';
+import { type PublishCall, tooLate } from './call.ts';
 
 /** A record on its way to one partition. */
 export interface Item {
@@ -21,18 +22,24 @@ export class PartitionQueue {
   /** The batch under way, or to be sent again. */
   batch: Item[] | undefined = undefined;
   sending = false;
-  /** Whether the batch has been sent before, so that it may have been stored. */
-  tried = false;
+  /** Whether the batch may have been stored: then it is only sent again as it was, under its number. */
+  doubtful = false;
   /** No attempt before this time. */
   notBefore = 0;
   /** Since when the first of those that wait does. */
   since = 0;
+  /** Bytes of those that wait. */
+  bytes = 0;
+  /** Since when the topic is not there; 0 while it is. */
+  unknownSince = 0;
   /** Most items of the next batch; 1 after a batch was too large for the server. */
   most: number = Number.POSITIVE_INFINITY;
   /** Why the last attempt failed. */
   cause: unknown = undefined;
-  #producer: Producer | undefined;
-  #sequence = 0;
+  /** What its batches are numbered under. */
+  producer: Producer | undefined = undefined;
+  /** The sequence number under which the batch under way is (always) sent. */
+  sequence = 0;
   #items: Item[] = [];
   #head = 0;
 
@@ -49,6 +56,7 @@ export class PartitionQueue {
   push(item: Item, now: number): void {
     if (this.#head === this.#items.length) this.since = now;
     this.#items.push(item);
+    this.bytes += item.size;
   }
 
   /** The batch to send now, or again; undefined where there is nothing (left) to send. */
@@ -60,6 +68,7 @@ export class PartitionQueue {
       const item = this.#items[this.#head]!;
       if (batch.length > 0 && size + item.size > limit) break;
       this.#head++;
+      this.bytes -= item.size;
       if (item.call.done(item.index)) continue;
       batch.push(item);
       size += item.size;
@@ -73,40 +82,83 @@ export class PartitionQueue {
     }
     if (batch.length === 0) return undefined;
     this.batch = batch;
-    this.tried = false;
+    this.doubtful = false;
     return batch;
-  }
-
-  /** The sequence number under which the batch under way is (always) sent. */
-  sequence(producer: Producer): number {
-    if (this.#producer !== producer) {
-      this.#producer = producer;
-      this.#sequence = 0;
-    }
-    return this.#sequence;
   }
 
   /** The batch under way has been stored: the next one follows it. */
   stored(): void {
-    this.#sequence = (this.#sequence + this.batch!.length) % 2 ** 31;
-    this.batch = undefined;
+    this.sequence = (this.sequence + this.batch!.length) % 2 ** 31;
     this.cause = undefined;
+    this.#end();
   }
 
   /** Puts the batch under way back before what waits. */
   putBack(): void {
+    for (const { size } of this.batch ?? []) this.bytes += size;
     this.#items = [...(this.batch ?? []), ...this.waiting()];
     this.#head = 0;
-    this.batch = undefined;
+    this.#end();
   }
 
-  clear(): void {
-    this.batch = undefined;
+  /** None of the batch was stored, and none will be. */
+  refuse(error: BusError): void {
+    const { batch = [] } = this;
+    this.#end();
+    for (const { call, index } of batch) call.failed(index, error);
+  }
+
+  /**
+   * Drops what is past its deadline from a batch that is not being sent. What is left of one in doubt cannot keep its
+   * number.
+   *
+   * @returns the identity that the queue gave up for it
+   */
+  dropExpired(now: number): Producer | undefined {
+    if (this.batch === undefined) return undefined;
+    for (const { call, index } of this.batch) {
+      if (now >= call.deadline) call.failed(index, tooLate(this.name, this.cause));
+    }
+    const left = this.batch.filter(({ call, index }) => !call.done(index));
+    if (left.length === this.batch.length) return undefined;
+    const gaveUp = this.doubtful ? this.forgetProducer() : undefined;
+    if (left.length === 0) this.#end();
+    else this.batch = left;
+    return gaveUp;
+  }
+
+  /** Nothing more is sent under its identity: what follows a batch in doubt has no number there. */
+  forgetProducer(): Producer | undefined {
+    const { producer } = this;
+    this.producer = undefined;
+    this.sequence = 0;
+    this.doubtful = false;
+    return producer;
+  }
+
+  /**
+   * Fails everything.
+   *
+   * @returns the identity that the queue gave up for it
+   */
+  fail(error: BusError): Producer | undefined {
+    const items = [...(this.batch ?? []), ...this.waiting()];
+    const gaveUp =
+      this.batch !== undefined && (this.doubtful || this.sending) ? this.forgetProducer() : undefined;
+    this.#end();
     this.#items = [];
     this.#head = 0;
+    this.bytes = 0;
+    for (const { call, index } of items) call.failed(index, error);
+    return gaveUp;
   }
 
   *waiting(): Generator<Item> {
     for (let at = this.#head; at < this.#items.length; at++) yield this.#items[at]!;
+  }
+
+  #end(): void {
+    this.batch = undefined;
+    this.doubtful = false;
   }
 }

@@ -3,10 +3,15 @@ import { offsetsAt } from '../group/positions.ts';
 import type { Hub } from '../hub.ts';
 import { LogReader, type Track } from './reader.ts';
 
+/** Milliseconds before another attempt to make a topic again. */
+const AGAIN = 1_000;
+
 /** Follows the ends of topics of the bus's own: announcements and replies. */
 export class SideReader {
   readonly #hub: Hub;
+  readonly #tracks = new Set<Track>();
   #reader: LogReader | undefined;
+  #closed = false;
 
   constructor(hub: Hub) {
     this.#hub = hub;
@@ -34,28 +39,42 @@ export class SideReader {
         track.offset = track.offset > end ? start : Math.max(start, track.offset);
       },
       gone: () => {
-        this.#reader?.remove(track);
         this.#hub.lostTopic(topic);
-        this.#again(track);
+        void this.#again(track);
       },
     };
+    this.#tracks.add(track);
     this.#reader.add(track);
-    return () => this.#reader?.remove(track);
+    return () => {
+      this.#tracks.delete(track);
+      this.#reader?.remove(track);
+    };
+  }
+
+  /** Somebody else has made a topic again, perhaps too small: an address in a partition that is not there gets no replies. */
+  recreated(topic: string): void {
+    for (const track of this.#tracks) if (track.topic === topic) void this.#again(track);
   }
 
   close(): void {
+    this.#closed = true;
+    this.#tracks.clear();
     this.#reader?.close();
   }
 
-  /** The topic was deleted under us: made again, and read from its start. */
-  #again(track: Track): void {
-    const { hub } = { hub: this.#hub };
-    hub.own(track.topic, track.partition + 1).then(
-      () => {
-        track.offset = 0;
-        this.#reader?.add(track);
-      },
-      () => setTimeout(() => this.#again(track), 1_000).unref(),
-    );
+  /** Made as large as it has to be, and read from its start. */
+  async #again(track: Track): Promise<void> {
+    this.#reader?.remove(track);
+    try {
+      await this.#hub.ownAgain(track.topic, track.partition + 1);
+    } catch {
+      setTimeout(() => {
+        if (this.#tracks.has(track)) void this.#again(track);
+      }, AGAIN).unref();
+      return;
+    }
+    if (this.#closed || !this.#tracks.has(track)) return;
+    track.offset = 0;
+    this.#reader?.add(track);
   }
 }

@@ -1,7 +1,12 @@
 import { type BusError, ConfigError, ConnectionError } from '@ambus/core';
 import { type Cluster, wait } from '../driver/cluster.ts';
 import { Code, isPassing, serverError } from '../driver/errors.ts';
-import { createTopics, type NewTopic, type TopicMetadata } from '../driver/topic-requests.ts';
+import {
+  createPartitions,
+  createTopics,
+  type NewTopic,
+  type TopicMetadata,
+} from '../driver/topic-requests.ts';
 
 /** A topic on the server, with the leader of each partition; -1 where there is none now. */
 export interface KafkaTopic {
@@ -21,6 +26,9 @@ interface Creation {
 const CREATION = 10_000;
 /** Milliseconds between looks at something that will be there in a moment. */
 const LOOK = 15;
+/** How often, and after how many milliseconds each, a topic that only others create is asked for. */
+const ASKED = 4;
+const LAG = 120;
 /** Most topics in one request: the server handles it as one operation. */
 const AT_ONCE = 200;
 
@@ -36,6 +44,9 @@ export class Catalog {
   readonly #topics = new Map<string, KafkaTopic>();
   readonly #creations = new Map<string, Creation>();
   #asking: Promise<void> | undefined;
+  #askingAll: Promise<void> | undefined;
+  /** Topics that were asked for since `expire`. */
+  #fresh: Set<string> | undefined;
   #names = new Set<string>();
   #flushing = false;
 
@@ -51,20 +62,35 @@ export class Catalog {
     this.#topics.delete(name);
   }
 
-  clear(): void {
-    this.#topics.clear();
+  /** Whether it was there, though it may be gone now; not what was deleted on purpose. */
+  seen(name: string): boolean {
+    return this.#ids.has(name);
   }
 
-  /** The topics that exist of those; asked of the server where they are not known. */
+  /** It was deleted on purpose: another one of its name is a new one. */
+  deleted(name: string): void {
+    this.#topics.delete(name);
+    this.#ids.delete(name);
+  }
+
+  /** From now on `find` asks again once for each topic, known or not. */
+  expire(): void {
+    this.#fresh = new Set();
+  }
+
+  /** The topics that exist of those; asked of the server where they are not known, or were not asked for since `expire`. */
   async find(names: readonly string[]): Promise<KafkaTopic[]> {
-    const unknown = names.filter((name) => !this.#topics.has(name));
+    const unknown = names.filter((name) => !this.#topics.has(name) || this.#fresh?.has(name) === false);
     if (unknown.length > 0) await this.refresh(unknown);
     return names.flatMap((name) => this.#topics.get(name) ?? []);
   }
 
   /** Asks the server again. What it does not know any more is forgotten. */
   refresh(names: readonly string[]): Promise<void> {
-    for (const name of names) this.#names.add(name);
+    for (const name of names) {
+      this.#names.add(name);
+      this.#fresh?.add(name);
+    }
     this.#asking ??= Promise.resolve().then(async () => {
       this.#asking = undefined;
       const asked = [...this.#names];
@@ -75,13 +101,26 @@ export class Catalog {
     return this.#asking;
   }
 
+  /** Asks again for all that are known. */
+  refreshKnown(): Promise<void> {
+    return this.refresh([...this.#topics.keys()]);
+  }
+
   /** All topics on the server. */
   async refreshAll(): Promise<readonly KafkaTopic[]> {
+    this.#askingAll ??= this.#askForAll();
+    await this.#askingAll;
+    return this.all();
+  }
+
+  async #askForAll(): Promise<void> {
+    // Later in this tick others may want the same; after the request was written they want a newer answer.
+    await Promise.resolve();
+    this.#askingAll = undefined;
     const { topics } = await this.#cluster.metadata(undefined);
     const names = new Set(topics.map(({ name }) => name));
     for (const topic of topics) this.#learn(topic);
     for (const name of this.#topics.keys()) if (!names.has(name)) this.#topics.delete(name);
-    return [...this.#topics.values()];
   }
 
   all(): readonly KafkaTopic[] {
@@ -96,13 +135,38 @@ export class Catalog {
     return found ?? this.#create(topic);
   }
 
-  /** @throws {ConfigError} naming what is missing */
+  /**
+   * Asks more than once: a server that lags behind does not know a new topic yet.
+   *
+   * @throws {ConfigError} naming what is missing
+   */
   async expect(name: string, what: string): Promise<KafkaTopic> {
-    const [found] = await this.find([name]);
-    if (found !== undefined) return found;
+    for (let asked = 0; asked < ASKED; asked++) {
+      if (asked > 0) await wait(LAG);
+      const [found] = await this.find([name]);
+      if (found !== undefined) return found;
+    }
     throw new ConfigError(`${what} does not exist (Kafka topic "${name}"), and this bus may not create it`, {
       broker: 'kafka',
     });
+  }
+
+  /** Adds partitions where a topic has fewer. */
+  async grow(name: string, partitions: number): Promise<KafkaTopic> {
+    const deadline = Date.now() + CREATION;
+    for (;;) {
+      await this.refresh([name]);
+      const topic = this.#topics.get(name);
+      if (topic === undefined) throw new ConnectionError(`topic "${name}" is gone`, { broker: 'kafka' });
+      if (topic.leaders.length >= partitions) return topic;
+      const [answer] = await this.#cluster.sendToController(createPartitions(name, partitions, CREATION));
+      const error = answer?.error ?? 0;
+      // Somebody else has just done it.
+      if (error !== 0 && error !== INVALID_PARTITIONS && !isPassing(error))
+        throw refusal(name, error, answer!.message);
+      if (Date.now() > deadline) throw serverError(Code.leaderNotAvailable, `adding partitions to "${name}"`);
+      await wait(LOOK);
+    }
   }
 
   #learn({ name, id, error, leaders }: TopicMetadata): void {
@@ -203,6 +267,7 @@ export class Catalog {
   }
 }
 
+const INVALID_PARTITIONS = 37;
 const INVALID_CONFIG = 40;
 const NO_SERVERS = 38;
 const TIMESTAMP = 'message.timestamp.after.max.ms';
@@ -214,7 +279,10 @@ function refusal(name: string, code: number, message: string | null): BusError {
     });
   }
   const error = serverError(code, `creating topic "${name}"${message === null ? '' : ` (${message})`}`);
-  return code === Code.invalidTopic || code === INVALID_CONFIG || code === 37 || code === 38
+  return code === Code.invalidTopic ||
+    code === INVALID_CONFIG ||
+    code === INVALID_PARTITIONS ||
+    code === NO_SERVERS
     ? new ConfigError(error.message, { broker: 'kafka' })
     : error;
 }

@@ -148,6 +148,7 @@ export class TestBus {
       clock: hub.clock,
       logger: silentLogger,
       topic: () => ({ durability: 'durable', retention }),
+      topicRules: [],
       disconnected: () => this.events.push('disconnected'),
       reconnected: () => this.events.push('reconnected'),
       warning: () => this.events.push('warning'),

@@ -6,8 +6,8 @@ import type { CommonServerOptions } from '../types.ts';
 export interface KafkaServerOptions extends CommonServerOptions {
   /** Default `4.3`. */
   readonly version?: '4.3' | '3.9' | undefined;
-  /** SASL mechanism by which clients are let in. Default: everybody is. */
-  readonly auth?: 'plain' | 'scram-sha-256' | 'scram-sha-512' | undefined;
+  /** SASL mechanism by which clients are let in; `oauthbearer` takes tokens that nobody signed. Default: everybody is. */
+  readonly auth?: 'plain' | 'scram-sha-256' | 'scram-sha-512' | 'oauthbearer' | undefined;
   /** Speaks only TLS; with `mutual` it asks clients for a certificate. Default false. */
   readonly tls?: boolean | 'mutual' | undefined;
   /** Brokers of a cluster, 3 or more, all of them controllers, too. Default: one broker. */
@@ -19,7 +19,7 @@ export interface KafkaServerOptions extends CommonServerOptions {
 const SPEC: check.Spec<KafkaServerOptions> = {
   ...commonChecks,
   version: check.oneOf('4.3', '3.9'),
-  auth: check.oneOf('plain', 'scram-sha-256', 'scram-sha-512'),
+  auth: check.oneOf('plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer'),
   tls: check.oneOf(true, false, 'mutual'),
   cluster: check.integer(3, 7),
   properties: check.object,

@@ -77,7 +77,9 @@ function sasl({ auth }: KafkaServerOptions, { user, password }: ServerCredential
   const jaas =
     auth === 'plain'
       ? `${login}.plain.PlainLoginModule required user_${user}="${password}";`
-      : `${login}.scram.ScramLoginModule required;`;
+      : auth === 'oauthbearer'
+        ? `${login}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="${user}";`
+        : `${login}.scram.ScramLoginModule required;`;
   return {
     'sasl.enabled.mechanisms': auth.toUpperCase(),
     [`listener.name.client.${auth}.sasl.jaas.config`]: jaas,
