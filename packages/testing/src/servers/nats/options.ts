@@ -12,6 +12,8 @@ export interface NatsUser {
 
 /** Options of `startServer('nats')`. */
 export interface NatsServerOptions extends CommonServerOptions {
+  /** Default 2.15 on this computer, and in a container what the image `nats:2` has. */
+  readonly version?: '2.15' | '2.11' | undefined;
   /** How clients are let in. Default: everybody is. */
   readonly auth?: 'user' | 'token' | 'nkey' | 'jwt' | undefined;
   /** More users beside that of `auth: 'user'`. */
@@ -28,6 +30,7 @@ export interface NatsServerOptions extends CommonServerOptions {
 
 const SPEC: check.Spec<NatsServerOptions> = {
   ...commonChecks,
+  version: check.oneOf('2.15', '2.11'),
   auth: check.oneOf('user', 'token', 'nkey', 'jwt'),
   users: check.arrayOf(
     check.options<NatsUser>({ user: check.text(), password: check.text(), permissions: check.object }),
