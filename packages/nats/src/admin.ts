@@ -16,6 +16,7 @@ import {
   type ConsumerInfo,
   classConsumer,
   ensureClass,
+  ensureClasses,
   ensureGroup,
   filtersOf,
   groupOf,
@@ -42,7 +43,7 @@ export class NatsAdmin implements Admin {
     const space = await this.#space();
     const { names } = space;
     const [marks, data] = await Promise.all([
-      space.subjects(names.topicMark('>')),
+      space.subjects(names.topicMark('>'), space.own),
       space.subjects(names.data('*', '>')),
     ]);
     const depths = new Map<string, number>();
@@ -62,8 +63,8 @@ export class NatsAdmin implements Admin {
   async deleteTopic(topic: string): Promise<boolean> {
     const space = await this.#space();
     const mark = space.names.topicMark(topic);
-    const wasThere = (await space.api.last(space.stream, mark)) !== undefined;
-    const [records] = await Promise.all([this.purge(topic), space.purge(mark)]);
+    const wasThere = (await space.api.last(space.own, mark)) !== undefined;
+    const [records] = await Promise.all([this.purge(topic), space.purgeOwn(mark)]);
     space.forgetTopic(topic);
     return wasThere || records > 0;
   }
@@ -85,7 +86,9 @@ export class NatsAdmin implements Admin {
     const space = await this.#space();
     await space.ensure(pattern);
     if (isLiteral(pattern)) await space.ensureTopic(pattern, true);
-    await ensureGroup(space, pattern, group, from, true);
+    const info = await ensureGroup(space, pattern, group, from, true);
+    // Who works with the group may be somebody who may create nothing.
+    await ensureClasses(space, info, pattern, group);
   }
 
   async deleteGroup(pattern: string, group: string): Promise<boolean> {
@@ -99,13 +102,13 @@ export class NatsAdmin implements Admin {
     await Promise.all(
       consumers.flatMap((name) => [
         deleteConsumer(space, name),
-        space.purge(space.names.lane(name)),
-        space.purge(space.names.released(name, '*')),
+        space.purgeOwn(space.names.lane(name)),
+        space.purgeOwn(space.names.released(name, '*')),
       ]),
     );
     await Promise.all([
-      space.purge(space.names.released(base, '*')),
-      space.purge(space.names.member(base, '*')),
+      space.purgeOwn(space.names.released(base, '*')),
+      space.purgeOwn(space.names.member(base, '*')),
     ]);
     return wasThere;
   }
@@ -115,7 +118,7 @@ export class NatsAdmin implements Admin {
     const { names } = space;
     const [records, scheduled] = await Promise.all([
       space.purge(names.data('*', topic)),
-      space.purge(names.schedules('*', topic)),
+      space.purgeOwn(names.schedules('*', topic)),
     ]);
     return records + scheduled;
   }
@@ -190,7 +193,7 @@ async function describe(
 ): Promise<GroupInfo> {
   const base = consumerName(pattern, group);
   const [members, ...others] = await Promise.all([
-    space.subjects(space.names.member(base, '*')),
+    space.subjects(space.names.member(base, '*'), space.own),
     ...(await usedClasses(space, plain, pattern)).map((recordClass) =>
       ensureClass(space, plain, pattern, group, recordClass),
     ),

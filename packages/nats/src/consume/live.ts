@@ -1,11 +1,19 @@
-import type { BrokerSubscription, Delivery, Sink, Source, StartPosition } from '@ambus/core';
+import {
+  type BrokerSubscription,
+  type Delivery,
+  type Sink,
+  type Source,
+  type StartPosition,
+  UnsupportedError,
+} from '@ambus/core';
 import { nuid } from 'nats';
 import type { Incoming } from '../link/driver.ts';
 import type { LinkListener } from '../link/link.ts';
 import { type RecordClass, rankOf } from '../names.ts';
-import { createLive, infoOf } from '../server/consumers.ts';
+import { infoOf } from '../server/consumers.ts';
 import { deleteConsumer } from '../server/delete-consumer.ts';
-import { missing, type Space } from '../server/space.ts';
+import { createLive } from '../server/other-consumers.ts';
+import type { Space } from '../server/space.ts';
 import { placeOf } from '../wire/place.ts';
 import { WireRecord } from '../wire/record.ts';
 import { GONE, LENT, Loan } from './delivery.ts';
@@ -198,15 +206,18 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
 /** Records that may wait behind others of their key. */
 const READ_AHEAD = 2_048;
 
-/** @throws {ConfigError} when the stream is missing and may not be created */
+/**
+ * @throws {UnsupportedError} on a stream whose messages are for one group each
+ * @throws {ConfigError} when the stream is missing and may not be created, or the account may not make the consumer
+ */
 export async function openLive(space: Space, source: Source, sink: Sink): Promise<Live> {
-  const live = new Live(space, source, sink);
-  try {
-    await live.open();
-  } catch (error) {
-    if ((error as { code?: string }).code === 'CONFIG')
-      throw missing(`the stream for "${source.pattern}"`, source.pattern);
-    throw error;
+  if (space.streams.retention === 'workqueue') {
+    throw new UnsupportedError(
+      `a subscription to "${source.pattern}" without a group needs a copy of each message, and the retention "workqueue" of stream "${space.stream}" allows none: give it a group`,
+      { topic: source.pattern, broker: 'nats' },
+    );
   }
+  const live = new Live(space, source, sink);
+  await live.open();
   return live;
 }

@@ -4,6 +4,7 @@ import {
   type ConsumerInfo,
   classConsumer,
   ensureClass,
+  ensureClasses,
   ensureGroup,
   infoOf,
   usedClasses,
@@ -61,7 +62,11 @@ export class Standing {
     const { pattern, group } = this.#source;
     this.#generation = this.#space.generation;
     if (this.#space.link.host.provision !== 'none') {
-      this.#info = await ensureGroup(this.#space, pattern, group, from, this.#space.mayCreate);
+      const { mayCreate, streams } = this.#space;
+      this.#info = await ensureGroup(this.#space, pattern, group, from, mayCreate);
+      // What has no consumer yet would be removed the moment that it is published.
+      if (streams.retention === 'interest' && mayCreate)
+        await ensureClasses(this.#space, this.#info, pattern, group);
     }
     this.#owner.joined(this.#info);
   }

@@ -1,6 +1,7 @@
 import {
   type BusError,
   type BusRecord,
+  ConfigError,
   ConnectionError,
   MessageTooLargeError,
   NoRespondersError,
@@ -106,18 +107,34 @@ export class Batch implements Expecting {
     let more = '';
     if (deliverAt !== undefined && deliverAt > Date.now()) {
       subject = names.schedule(recordClass, topic, record.id, nuid.next());
-      if (this.#space.canSchedule) {
+      if (this.#space.streams.canSchedule) {
         more = `Nats-Schedule: @at ${new Date(deliverAt).toISOString()}\r\nNats-Schedule-Target: ${target}\r\n`;
       } else {
         this.#space.delays.open();
       }
     }
+    if (this.#space.streams.hasMaxAge && record.extensions?.deadLetter !== undefined) {
+      // Not the age of the stream's messages: it is looked after by the topic's own retention.
+      more += 'Nats-TTL: never\r\n';
+    }
     if (deduplicationKey !== undefined) {
+      this.#checkWindow(topic);
       more += `Nats-Msg-Id: ${hash(`${topic} ${deduplicationKey} ${generation}`)}\r\n`;
     }
     this.#add(frames, subject, record, `${this.#address}.${index}`, more);
     this.#open.add(index);
     this.#space.trimmer.published(topic);
+  }
+
+  /** What the server forgets earlier than was promised is not sent. */
+  #checkWindow(topic: string): void {
+    const { streams, link, stream } = this.#space;
+    const { deduplicationWindow } = link.host;
+    if (streams.window === 0 || streams.window >= deduplicationWindow) return;
+    throw new ConfigError(
+      `nats: stream "${stream}" remembers idempotency keys for ${streams.window} ms (its maxAge allows no more, or this bus may not change it), and deduplicationWindow is ${deduplicationWindow}: set that to no more`,
+      { topic, broker: 'nats' },
+    );
   }
 
   #addInFlight(frames: Frames, record: BusRecord, index: number): void {
@@ -194,12 +211,13 @@ export class Batch implements Expecting {
    * stored under a further name of the key, the same for everybody who knows the last one.
    */
   async #duplicate(index: number, seq: number): Promise<void> {
-    const { api, link, stream, window } = this.#space;
+    const isDelayed = (this.#records[index]!.deliverAt ?? 0) > this.sentAt;
+    const { api, link, stream, streams } = this.#space;
     const own = link.host.deduplicationWindow;
-    if (own >= window) return;
+    if (own >= streams.window) return;
     this.#pending++;
     try {
-      const original = await api.at(stream, seq);
+      const original = await api.at(isDelayed ? streams.own : stream, seq);
       if (original !== undefined && Date.now() - original.time > own) {
         const frames = new Frames();
         this.#addDurable(frames, this.#records[index]!, index, String(seq));
@@ -225,6 +243,12 @@ export class Batch implements Expecting {
     }
     this.#pending--;
     this.#settle();
+  }
+
+  /** It takes too long: what it went to may be gone, unheard because somebody else listens there. */
+  unanswered(): void {
+    this.#pause ??= 'missing';
+    this.broken();
   }
 
   broken(): void {

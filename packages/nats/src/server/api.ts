@@ -12,6 +12,8 @@ const ONE_TRY = 2_500;
 
 /** JetStream's own codes of what is no failure to us. */
 export const CODES = {
+  /** Ours, for no answer. */
+  unheard: 0,
   consumerNotFound: 10014,
   consumerExists: 10148,
   consumerNameInUse: 10013,
@@ -25,13 +27,11 @@ export const CODES = {
   duplicateInProcess: 10158,
 } as const;
 
-const NO_ANSWER = 0;
-
 /**
  * Nobody answers yet, no peers for placement yet, no leader of the cluster or of what is asked for, and a server that has
  * not caught up. Nothing was stored.
  */
-const PASSING: ReadonlySet<number> = new Set([NO_ANSWER, 10004, 10005, 10008, 10009, 10118, 10163]);
+const PASSING: ReadonlySet<number> = new Set([CODES.unheard, 10004, 10005, 10008, 10009, 10118, 10163]);
 /** Milliseconds between two tries. */
 const PAUSE = 200;
 
@@ -67,7 +67,7 @@ interface StoredMessage {
 }
 
 /** Nobody answers for JetStream, or for this stream or consumer. */
-const UNHEARD: ApiFailure = { code: 503, err_code: NO_ANSWER, description: 'no JetStream answers' };
+const UNHEARD: ApiFailure = { code: 503, err_code: CODES.unheard, description: 'no JetStream answers' };
 
 /** JetStream's API, as far as it is needed. */
 export class Api {
@@ -107,7 +107,7 @@ export class Api {
   /** Whether asking again may help: a server alone that has no JetStream will not get it. */
   #mayPass(failure: ApiFailure | undefined): boolean {
     if (failure === undefined || !PASSING.has(failure.err_code)) return false;
-    return failure.err_code !== NO_ANSWER || this.#link.driver.mayHaveJetStream;
+    return failure.err_code !== CODES.unheard || this.#link.driver.mayHaveJetStream;
   }
 
   /** As `ask`, where a no is an error. */

