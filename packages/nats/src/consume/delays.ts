@@ -1,6 +1,6 @@
 import { ConfigError } from '@ambus/core';
+import type { LinkListener } from '../link/contracts.ts';
 import type { Incoming } from '../link/driver.ts';
-import type { LinkListener } from '../link/link.ts';
 import { createDelays, findDelays } from '../server/other-consumers.ts';
 import type { Space } from '../server/space.ts';
 import { bufferOf } from '../wire/headers.ts';

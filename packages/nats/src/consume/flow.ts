@@ -66,6 +66,13 @@ export class Flow {
     return this.#isLeased && this.#space.link.driver.isClustered;
   }
 
+  /** Where records are asked for. */
+  get requests(): string {
+    const { domain } = this.#space.link.settings;
+    const root = domain === undefined ? '$JS.API' : `$JS.${domain}.API`;
+    return `${root}.CONSUMER.MSG.NEXT.${this.#stream}.${this.#consumer}`;
+  }
+
   get isOpen(): boolean {
     return this.#subscription !== undefined;
   }
@@ -89,9 +96,8 @@ export class Flow {
     if (this.outstanding === 0) this.#heard = Date.now();
     this.outstanding += batch;
     const expires = Math.max(Math.round(link.settings.lease * EXPIRES * NANOSECONDS), SOON);
-    const root = link.settings.domain === undefined ? '$JS.API' : `$JS.${link.settings.domain}.API`;
     link.send(
-      `${root}.CONSUMER.MSG.NEXT.${this.#stream}.${this.#consumer}`,
+      this.requests,
       this.#endsWithRequests
         ? `{"batch":${batch},"expires":${SOON}}`
         : `{"batch":${batch},"expires":${expires},"idle_heartbeat":${Math.round(expires * HEARTBEAT)}}`,

@@ -1,5 +1,7 @@
 import {
   type BrokerSubscription,
+  type BusError,
+  ConfigError,
   type Delivery,
   type Sink,
   type Source,
@@ -7,8 +9,8 @@ import {
   UnsupportedError,
 } from '@ambus/core';
 import { nuid } from 'nats';
+import type { LinkListener } from '../link/contracts.ts';
 import type { Incoming } from '../link/driver.ts';
-import type { LinkListener } from '../link/link.ts';
 import { type RecordClass, rankOf } from '../names.ts';
 import { infoOf } from '../server/consumers.ts';
 import { deleteConsumer } from '../server/delete-consumer.ts';
@@ -181,6 +183,18 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
     if (!this.#paused) void this.#recover();
   }
 
+  denied(error: BusError, subject: string): boolean {
+    if (this.#flow?.requests !== subject) return false;
+    this.ended(error);
+    return true;
+  }
+
+  ended(error: BusError): void {
+    if (this.#closed) return;
+    void this.close();
+    this.#sink.failed(error);
+  }
+
   readonly #onLost = (): void => void this.#recover();
 
   /** Goes on behind the last record that came, with a consumer of its own making. */
@@ -194,8 +208,10 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
       const old = this.#name;
       await this.#create(isLost ? 1 : this.#last + 1);
       if (!isLost && (await infoOf(this.#space, old)) !== undefined) await deleteConsumer(this.#space, old);
-    } catch {
-      setTimeout(() => void this.#recover(), RETRY).unref();
+    } catch (error) {
+      // What is not allowed any more will not be in a moment.
+      if (ConfigError.is(error)) this.ended(error);
+      else setTimeout(() => void this.#recover(), RETRY).unref();
     } finally {
       this.#recovering = false;
     }

@@ -6,7 +6,7 @@ import {
   PublishError,
   TimeoutError,
 } from '@ambus/core';
-import type { LinkListener } from '../link/link.ts';
+import type { LinkListener } from '../link/contracts.ts';
 import type { Space } from '../server/space.ts';
 import { Batch, type Pause } from './batch.ts';
 
@@ -82,8 +82,11 @@ export class Publisher implements LinkListener {
 
   /** Nothing is sent any more. */
   close(): void {
-    for (const call of this.#waiting.splice(0))
-      this.#fail(call, new ClosedError('the broker is closed', { broker: 'nats' }));
+    this.ended(new ClosedError('the broker is closed', { broker: 'nats' }));
+  }
+
+  ended(error: BusError): void {
+    for (const call of this.#waiting.splice(0)) this.#fail(call, error);
   }
 
   #isPrepared({ records, left }: Call): boolean {

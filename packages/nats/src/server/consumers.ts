@@ -214,7 +214,7 @@ async function shorten(space: Space, info: ConsumerInfo, wait: number): Promise<
 /** The rare classes of which records lie, or are scheduled, on the pattern's topics from the group's start on. */
 export async function usedClasses(
   space: Space,
-  { config }: ConsumerInfo,
+  { config }: Pick<ConsumerInfo, 'config'>,
   pattern: string,
 ): Promise<RecordClass[]> {
   const { names, api, stream, own } = space;

@@ -1,6 +1,6 @@
 import { compilePattern, type Retention } from '@ambus/core';
 import { nuid } from 'nats';
-import type { LinkListener } from '../link/link.ts';
+import type { LinkListener } from '../link/contracts.ts';
 import { allConsumers, coverageOf } from './consumers.ts';
 import { deleteConsumer } from './delete-consumer.ts';
 import { probe } from './other-consumers.ts';

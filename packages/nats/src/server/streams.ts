@@ -1,4 +1,5 @@
 import { ConfigError } from '@ambus/core';
+import { isDenied } from '../link/denials.ts';
 import type { Link } from '../link/link.ts';
 import type { Names } from '../names.ts';
 import { type Answer, type Api, apiError, CODES } from './api.ts';
@@ -82,7 +83,7 @@ export class Streams {
     try {
       answer = await this.#api.ask<StreamInfo>(`STREAM.INFO.${name}`);
     } catch (error) {
-      if (this.#link.host.provision !== 'none' || !ConfigError.is(error)) throw error;
+      if (this.#link.host.provision !== 'none' || !isDenied(error)) throw error;
       // It may not even look: what the options and the server say must do.
       this.own = needsCompanion(this.#link) ? this.#companion : this.name;
       this.canSchedule = this.own === this.name && knowsSchedules(this.#link);
@@ -134,7 +135,7 @@ export class Streams {
         .ask<StreamInfo>(`STREAM.UPDATE.${name}`, { ...config, ...changes })
         .catch((error: unknown) => {
           // An account that may make streams, but not change them, uses what is there.
-          if (!ConfigError.is(error)) throw error;
+          if (!isDenied(error)) throw error;
         });
       if (answer?.value !== undefined) return answer.value.config;
     }
