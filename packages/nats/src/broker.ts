@@ -108,7 +108,7 @@ export class Nats implements NatsBroker {
       return subscription;
     }
     await space.ensure(source.pattern);
-    space.delays.open();
+    space.delays.open(false);
     if (isLiteral(source.pattern)) {
       await space.ensureTopic(source.pattern);
       if (source.from !== 'new') await space.trimmer.trim(source.pattern);

@@ -24,12 +24,18 @@ export interface NatsStreamOptions {
   readonly replicas?: number | undefined;
   /** Default `file`. */
   readonly storage?: 'file' | 'memory' | undefined;
-  /** JetStream's own retention. Anything but `limits` makes a message vanish that no group waits for. Default `limits`. */
+  /**
+   * JetStream's own retention. `interest` keeps only what a group waits for; `workqueue` allows a message one group, and no
+   * subscription without one. Default `limits`.
+   */
   readonly retention?: 'limits' | 'interest' | 'workqueue' | undefined;
   /** Hard limits, beyond which the server drops the oldest message, settled or not. Default: none. */
   readonly maxMessages?: number | undefined;
   readonly maxBytes?: number | undefined;
-  /** Milliseconds. */
+  /**
+   * Milliseconds, at least 100, after which the server drops a message, settled or not, but no dead letter. Shorter than the
+   * bus's `deduplicationWindow`, publishes with an idempotency key are refused.
+   */
   readonly maxAge?: number | undefined;
 }
 
@@ -70,7 +76,10 @@ export interface NatsOptions {
   readonly lease?: number | undefined;
   /** Milliseconds between two pings; after three without an answer the connection is given up. Default 2,000. */
   readonly pingInterval?: number | undefined;
-  /** A connection of the driver that exists already. It is not closed with the bus. */
+  /**
+   * A connection of the driver that exists already, made with `maxReconnectAttempts: -1`: one that gives up ends the bus's
+   * subscriptions. It is not closed with the bus.
+   */
   readonly client?: NatsConnection | undefined;
 }
 

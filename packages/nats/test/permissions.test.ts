@@ -1,5 +1,6 @@
 import { type Bus, type BusOptions, ConfigError, createBus } from '@ambus/core';
 import { type NatsUser, type Server, startServer } from '@ambus/testing';
+import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nats } from '../src/index.ts';
 import { RESTRICTED } from './support/setup.ts';
@@ -11,7 +12,24 @@ const everythingBut = (kind: 'publish' | 'subscribe', ...deny: string[]): NatsUs
   permissions: { [kind]: { deny } },
 });
 
+/** The account of the README, with what it says that a subscription without a group needs. */
+const LISTENER: NatsUser = {
+  user: 'listener',
+  password: PASSWORD,
+  permissions: {
+    ...RESTRICTED.permissions,
+    publish: {
+      allow: [
+        ...(RESTRICTED.permissions as { publish: { allow: string[] } }).publish.allow,
+        '$JS.API.CONSUMER.CREATE.*.*',
+        '$JS.API.CONSUMER.DELETE.*.*',
+      ],
+    },
+  },
+};
+
 const USERS = {
+  listener: LISTENER,
   mute: everythingBut('publish', '*.e.>'),
   deaf: everythingBut('subscribe', '*.e.>'),
   unasked: everythingBut('subscribe', '*.q.>'),
@@ -125,11 +143,12 @@ it('warns of messages whose consumer it may not make', async () => {
   // A member makes the consumers of classes only when there is something in them.
   await (await made.subscribe('w', () => {}, { group: 'g' })).unsubscribe();
   const warnings: string[] = [];
+  const ignore = (): void => {};
   const logger = {
-    debug() {},
-    info() {},
-    error() {},
-    warn: (message: string) => void warnings.push(message),
+    debug: ignore,
+    info: ignore,
+    error: ignore,
+    warn: (_: object, message: string) => void warnings.push(message),
   };
   await using bus = await busAs(RESTRICTED, { provision: 'none', logger });
   await bus.subscribe('w', () => {}, { group: 'g' });
@@ -145,6 +164,14 @@ it('says what an account lacks for a subscription without a group', async () => 
     bus.subscribe('live', () => {}),
     '$JS.API.CONSUMER.CREATE',
   );
+  await using listener = await busAs(LISTENER, { provision: 'none' });
+  const got: unknown[] = [];
+  const live = await listener.subscribe('live', ({ data }) => void got.push(data), { from: 'earliest' });
+  await expect.poll(() => got).toEqual([1]);
+  await live.unsubscribe();
+  const client = made.native() as NatsConnection;
+  const consumers = await (await client.jetstreamManager()).consumers.list('ambus').next();
+  expect(consumers.map(({ name }) => name).filter((name) => name.startsWith('live-'))).toEqual([]);
 });
 
 it('refuses a group where there is no stream, and may look at nothing', async () => {

@@ -91,12 +91,17 @@ describe('what the stream removes', () => {
     const client = await connect({ servers: `127.0.0.1:${server.port}` });
     const prefix = `p${prefixes++}`;
     const manager = await client.jetstreamManager();
-    await manager.streams.add({ name: prefix, subjects: [`${prefix}.>`], max_age: 1e9 });
-    await client.close();
+    await manager.streams.add({ name: prefix, subjects: [`${prefix}.>`], max_msgs: 2 });
     await using bus = await busOf({}, { prefix });
     const failed = bus.publish('a', 1);
-    await expect(failed).rejects.toThrow('max_age');
+    await expect(failed).rejects.toThrow('max_msgs');
     await expect(failed).rejects.toSatisfy(ConfigError.is);
+    // What it says is to be done.
+    await manager.streams.update(prefix, { subjects: [`${prefix}.t.>`] });
+    await client.close();
+    for (let n = 0; n < 5; n++) await bus.publish('a', n);
+    expect(await topicsOf(bus)).toEqual(['a']);
+    expect(await depthOf(bus, 'a')).toBe(2);
   });
 });
 

@@ -25,13 +25,21 @@ export class Delays implements FlowOwner, LinkListener {
   readonly #space: Space;
   #flow: Flow | undefined;
   #opening = false;
+  /** Whether this bus has delayed something. */
+  #isUsed = false;
+  #warned = false;
 
   constructor(space: Space) {
     this.#space = space;
   }
 
-  /** Takes part, from the first delayed record or subscription on. Only once the stream is known. */
-  open(): void {
+  /**
+   * Takes part, from the first delayed record or subscription on. Only once the stream is known.
+   *
+   * @param isUsed - whether something is delayed
+   */
+  open(isUsed: boolean): void {
+    if (isUsed) this.#isUsed = true;
     if (this.#opening) return;
     this.#opening = true;
     void this.#open();
@@ -43,9 +51,11 @@ export class Delays implements FlowOwner, LinkListener {
       return;
     }
     this.#space.link.listeners.add(this);
-    this.#space.onLost.add(() => void this.#start());
+    this.#space.onLost.add(this.#onLost);
     await this.#start();
   }
+
+  readonly #onLost = (): void => void this.#start();
 
   /** Whether somebody has left records that the server does not know to be delayed. */
   async #isNeeded(): Promise<boolean> {
@@ -59,16 +69,28 @@ export class Delays implements FlowOwner, LinkListener {
     try {
       const info = space.mayCreate ? await createDelays(space) : await findDelays(space);
       if (info === undefined) {
-        this.#opening = false;
+        this.#leave();
         return;
       }
       this.#flow = new Flow(space, info.name, this, false, space.own);
       this.#flow.open();
       this.#flow.want(AT_ONCE);
     } catch (error) {
-      // An account that may not leaves it to the others.
-      if (!space.link.closed && !ConfigError.is(error)) setTimeout(() => void this.#start(), RETRY).unref();
+      if (space.link.closed) return;
+      if (ConfigError.is(error)) this.#leave();
+      else setTimeout(() => void this.#start(), RETRY).unref();
     }
+  }
+
+  /** An account that may not leaves it to the others. */
+  #leave(): void {
+    this.#opening = false;
+    if (!this.#isUsed || this.#warned) return;
+    this.#warned = true;
+    this.#space.link.host.warning(
+      'delayed messages wait until another bus of the prefix makes the consumer that holds them: this one may not',
+      { consumer: DELAYS.consumer, stream: this.#space.own },
+    );
   }
 
   arrived(messages: readonly Incoming[]): void {

@@ -109,7 +109,7 @@ export class Batch implements Expecting {
       if (this.#space.streams.canSchedule) {
         more = `Nats-Schedule: @at ${new Date(deliverAt).toISOString()}\r\nNats-Schedule-Target: ${target}\r\n`;
       } else {
-        this.#space.delays.open();
+        this.#space.delays.open(true);
       }
     }
     if (this.#space.streams.hasMaxAge && record.extensions?.deadLetter !== undefined) {

@@ -18,8 +18,8 @@ export interface NatsServerOptions extends CommonServerOptions {
   readonly auth?: 'user' | 'token' | 'nkey' | 'jwt' | undefined;
   /** More users beside that of `auth: 'user'`. */
   readonly users?: readonly NatsUser[] | undefined;
-  /** Speaks only TLS; with `mutual` it asks clients for a certificate. Default false. */
-  readonly tls?: boolean | 'mutual' | undefined;
+  /** Speaks only TLS; with `mutual` it asks clients for a certificate, with `first` it is silent before. Default false. */
+  readonly tls?: boolean | 'mutual' | 'first' | undefined;
   /** Servers of a cluster, 3 or more. Default: no cluster. */
   readonly cluster?: number | undefined;
   /** JetStream. Default true. */
@@ -35,7 +35,7 @@ const SPEC: check.Spec<NatsServerOptions> = {
   users: check.arrayOf(
     check.options<NatsUser>({ user: check.text(), password: check.text(), permissions: check.object }),
   ),
-  tls: check.oneOf(true, false, 'mutual'),
+  tls: check.oneOf(true, false, 'mutual', 'first'),
   cluster: check.integer(3, 9),
   jetStream: check.boolean,
   config: check.text(1024 * 1024),
