@@ -30,6 +30,10 @@ import { WireRecord } from './wire/record.ts';
 /** Records that are asked for at a time; each is a question of its own, and they go out together. */
 const AT_ONCE = 64;
 
+/** How often, and after how many milliseconds, a consumer that has not heard of the last records is looked at again. */
+const LOOKS = 10;
+const LOOK_AGAIN = 10;
+
 /** Care of one prefix. What is asked for by name is created, whatever the bus's `provision` says. */
 export class NatsAdmin implements Admin {
   readonly #space: () => Promise<Space>;
@@ -190,6 +194,7 @@ async function describe(
   pattern: string,
   group: string,
   plain: ConsumerInfo,
+  looks: number = LOOKS,
 ): Promise<GroupInfo> {
   const base = consumerName(pattern, group);
   const [members, ...others] = await Promise.all([
@@ -204,7 +209,12 @@ async function describe(
   const unsettled = sum((info) => info.num_ack_pending);
   const lent = unsettled === 0 ? 0 : await lentOf(space, base, members.size);
   const depth = unsettled + sum((info) => info.num_pending);
-  const isBehind = depth === 0 && space.link.driver.isClustered && (await areBehind(space, consumers));
+  const isBehind = depth === 0 && (await areBehind(space, consumers));
+  if (isBehind && !space.link.driver.isClustered && looks > 0) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN).unref());
+    const again = await infoOf(space, base);
+    if (again !== undefined) return describe(space, pattern, group, again, looks - 1);
+  }
   return {
     group,
     pattern,

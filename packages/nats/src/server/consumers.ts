@@ -51,11 +51,31 @@ export async function startOf(space: Space, from: StartPosition): Promise<Partia
   // By the server's rules: what nobody has worked on yet is everybody's.
   if (space.streams.retention === 'workqueue') return { deliver_policy: 'all' };
   if (from instanceof Date) {
-    return { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() };
+    return from.getTime() > Date.now()
+      ? { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() }
+      : startAt(await firstSince(space, from.getTime()));
   }
   // Always a number, so that the consumers of rare classes, made later, start at the same place.
   const { state } = await space.info();
   return startAt(from === 'earliest' ? 1 : state.last_seq + 1);
+}
+
+/**
+ * The number of the first record that was stored from then on. Looked for here: 2.11 finds a wrong one by time where records
+ * in between were removed.
+ *
+ * @param time - milliseconds since the epoch
+ */
+export async function firstSince(space: Space, time: number): Promise<number> {
+  const { state } = await space.info();
+  let [low, high] = [Math.max(state.first_seq, 1), state.last_seq + 1];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const found = await space.api.next(space.stream, middle, '>');
+    if (found === undefined || found.time >= time) high = middle;
+    else low = found.seq + 1;
+  }
+  return low;
 }
 
 export const startAt = (seq: number): Partial<ConsumerConfig> => ({

@@ -76,7 +76,7 @@ export async function probe(
   space: Space,
   name: string,
   subject: string,
-  from: number | Date,
+  from: number,
 ): Promise<ConsumerInfo> {
   return create(space, name, {
     ack_policy: 'none',
@@ -84,8 +84,6 @@ export async function probe(
     num_replicas: 1,
     inactive_threshold: PROBE_KEPT * NANOSECONDS,
     filter_subjects: [subject],
-    ...(typeof from === 'number'
-      ? startAt(from)
-      : { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() }),
+    ...startAt(from),
   });
 }
