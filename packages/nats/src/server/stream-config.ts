@@ -27,7 +27,7 @@ export function knowsSchedules({ driver }: Link): boolean {
   return major > 2 || (major === 2 && minor >= 12);
 }
 
-export const abilities = (schedules: boolean): Abilities => ({
+const abilities = (schedules: boolean): Abilities => ({
   allow_rollup_hdrs: true,
   allow_msg_ttl: true,
   ...(schedules ? { allow_msg_schedules: true } : {}),
@@ -42,7 +42,7 @@ export function needsCompanion({ settings }: Link): boolean {
 }
 
 /** Which of a stream's own rules removes messages, settled or not. */
-export function removes(config: StreamConfig): string | undefined {
+function removes(config: StreamConfig): string | undefined {
   if (config.retention !== undefined && config.retention !== 'limits') return `retention ${config.retention}`;
   if ((config.max_age ?? 0) > 0) return 'max_age';
   if ((config.max_msgs ?? -1) > 0) return 'max_msgs';
@@ -93,7 +93,7 @@ const common = ({ settings: { stream } }: Link, name: string, subjects: readonly
  *
  * @param maxAge - milliseconds
  */
-export function windowOf({ host }: Link, maxAge: number = Number.POSITIVE_INFINITY): number {
+function windowOf({ host }: Link, maxAge: number = Number.POSITIVE_INFINITY): number {
   return Math.min(Math.max(host.deduplicationWindow, 100), maxAge);
 }
 

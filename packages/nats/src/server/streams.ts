@@ -15,8 +15,6 @@ import {
   uncovered,
 } from './stream-config.ts';
 
-export { NANOSECONDS } from './stream-config.ts';
-
 /** What JetStream says of a stream. */
 export interface StreamInfo {
   readonly config: StreamConfig;
