@@ -16,6 +16,7 @@ import {
   type ConsumerInfo,
   classConsumer,
   ensureClass,
+  ensureClasses,
   ensureGroup,
   filtersOf,
   groupOf,
@@ -28,6 +29,10 @@ import { WireRecord } from './wire/record.ts';
 
 /** Records that are asked for at a time; each is a question of its own, and they go out together. */
 const AT_ONCE = 64;
+
+/** How often, and after how many milliseconds, a consumer that has not heard of the last records is looked at again. */
+const LOOKS = 10;
+const LOOK_AGAIN = 10;
 
 /** Care of one prefix. What is asked for by name is created, whatever the bus's `provision` says. */
 export class NatsAdmin implements Admin {
@@ -42,7 +47,7 @@ export class NatsAdmin implements Admin {
     const space = await this.#space();
     const { names } = space;
     const [marks, data] = await Promise.all([
-      space.subjects(names.topicMark('>')),
+      space.subjects(names.topicMark('>'), space.own),
       space.subjects(names.data('*', '>')),
     ]);
     const depths = new Map<string, number>();
@@ -62,8 +67,8 @@ export class NatsAdmin implements Admin {
   async deleteTopic(topic: string): Promise<boolean> {
     const space = await this.#space();
     const mark = space.names.topicMark(topic);
-    const wasThere = (await space.api.last(space.stream, mark)) !== undefined;
-    const [records] = await Promise.all([this.purge(topic), space.purge(mark)]);
+    const wasThere = (await space.api.last(space.own, mark)) !== undefined;
+    const [records] = await Promise.all([this.purge(topic), space.purgeOwn(mark)]);
     space.forgetTopic(topic);
     return wasThere || records > 0;
   }
@@ -85,7 +90,9 @@ export class NatsAdmin implements Admin {
     const space = await this.#space();
     await space.ensure(pattern);
     if (isLiteral(pattern)) await space.ensureTopic(pattern, true);
-    await ensureGroup(space, pattern, group, from, true);
+    const info = await ensureGroup(space, pattern, group, from, true);
+    // Who works with the group may be somebody who may create nothing.
+    await ensureClasses(space, info, pattern, group);
   }
 
   async deleteGroup(pattern: string, group: string): Promise<boolean> {
@@ -99,13 +106,13 @@ export class NatsAdmin implements Admin {
     await Promise.all(
       consumers.flatMap((name) => [
         deleteConsumer(space, name),
-        space.purge(space.names.lane(name)),
-        space.purge(space.names.released(name, '*')),
+        space.purgeOwn(space.names.lane(name)),
+        space.purgeOwn(space.names.released(name, '*')),
       ]),
     );
     await Promise.all([
-      space.purge(space.names.released(base, '*')),
-      space.purge(space.names.member(base, '*')),
+      space.purgeOwn(space.names.released(base, '*')),
+      space.purgeOwn(space.names.member(base, '*')),
     ]);
     return wasThere;
   }
@@ -115,7 +122,7 @@ export class NatsAdmin implements Admin {
     const { names } = space;
     const [records, scheduled] = await Promise.all([
       space.purge(names.data('*', topic)),
-      space.purge(names.schedules('*', topic)),
+      space.purgeOwn(names.schedules('*', topic)),
     ]);
     return records + scheduled;
   }
@@ -187,10 +194,11 @@ async function describe(
   pattern: string,
   group: string,
   plain: ConsumerInfo,
+  looks: number = LOOKS,
 ): Promise<GroupInfo> {
   const base = consumerName(pattern, group);
   const [members, ...others] = await Promise.all([
-    space.subjects(space.names.member(base, '*')),
+    space.subjects(space.names.member(base, '*'), space.own),
     ...(await usedClasses(space, plain, pattern)).map((recordClass) =>
       ensureClass(space, plain, pattern, group, recordClass),
     ),
@@ -201,7 +209,12 @@ async function describe(
   const unsettled = sum((info) => info.num_ack_pending);
   const lent = unsettled === 0 ? 0 : await lentOf(space, base, members.size);
   const depth = unsettled + sum((info) => info.num_pending);
-  const isBehind = depth === 0 && space.link.driver.isClustered && (await areBehind(space, consumers));
+  const isBehind = depth === 0 && (await areBehind(space, consumers));
+  if (isBehind && !space.link.driver.isClustered && looks > 0) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN).unref());
+    const again = await infoOf(space, base);
+    if (again !== undefined) return describe(space, pattern, group, again, looks - 1);
+  }
   return {
     group,
     pattern,

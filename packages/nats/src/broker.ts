@@ -108,7 +108,7 @@ export class Nats implements NatsBroker {
       return subscription;
     }
     await space.ensure(source.pattern);
-    space.delays.open();
+    space.delays.open(false);
     if (isLiteral(source.pattern)) {
       await space.ensureTopic(source.pattern);
       if (source.from !== 'new') await space.trimmer.trim(source.pattern);
@@ -132,7 +132,8 @@ export class Nats implements NatsBroker {
 
   async cancel(topic: string, id: string): Promise<boolean> {
     const { space } = await this.#ready();
-    return (await space.purge(space.names.schedule('*', topic, id, '*'))) > 0;
+    await space.ensure(topic);
+    return (await space.purgeOwn(space.names.schedule('*', topic, id, '*'))) > 0;
   }
 
   native(): NatsConnection | undefined {

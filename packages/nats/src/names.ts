@@ -51,9 +51,19 @@ export class Names {
     this.#dataLength = `${prefix}.t.`.length;
   }
 
-  /** Everything that the stream stores. */
+  /** The messages. */
+  get messages(): string {
+    return `${this.prefix}.t.>`;
+  }
+
+  /** Delayed messages, and what the bus keeps for itself. */
+  get own(): string[] {
+    return [`${this.prefix}.s.>`, `${this.prefix}.m.>`];
+  }
+
+  /** Everything that is stored. */
   get stored(): string[] {
-    return [`${this.prefix}.t.>`, `${this.prefix}.s.>`, `${this.prefix}.m.>`];
+    return [this.messages, ...this.own];
   }
 
   data(recordClass: RecordClass | '*', topic: string): string {

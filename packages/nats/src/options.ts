@@ -24,12 +24,18 @@ export interface NatsStreamOptions {
   readonly replicas?: number | undefined;
   /** Default `file`. */
   readonly storage?: 'file' | 'memory' | undefined;
-  /** JetStream's own retention. Anything but `limits` makes a message vanish that no group waits for. Default `limits`. */
+  /**
+   * JetStream's own retention. `interest` keeps only what a group waits for; `workqueue` allows a message one group, and no
+   * subscription without one. Default `limits`.
+   */
   readonly retention?: 'limits' | 'interest' | 'workqueue' | undefined;
   /** Hard limits, beyond which the server drops the oldest message, settled or not. Default: none. */
   readonly maxMessages?: number | undefined;
   readonly maxBytes?: number | undefined;
-  /** Milliseconds. */
+  /**
+   * Milliseconds, at least 100, after which the server drops a message, settled or not, but no dead letter. Shorter than the
+   * bus's `deduplicationWindow`, publishes with an idempotency key are refused.
+   */
   readonly maxAge?: number | undefined;
 }
 
@@ -70,7 +76,10 @@ export interface NatsOptions {
   readonly lease?: number | undefined;
   /** Milliseconds between two pings; after three without an answer the connection is given up. Default 2,000. */
   readonly pingInterval?: number | undefined;
-  /** A connection of the driver that exists already. It is not closed with the bus. */
+  /**
+   * A connection of the driver that exists already, made with `maxReconnectAttempts: -1`: one that gives up ends the bus's
+   * subscriptions. It is not closed with the bus.
+   */
   readonly client?: NatsConnection | undefined;
 }
 
@@ -145,6 +154,8 @@ const SPEC: check.Spec<NatsOptions> = {
   client: check.shaped('a NatsConnection', 'publish', 'subscribe', 'status'),
 };
 
+const SEED = /^SU[A-Z2-7]{56}$/;
+
 /** Options that are only one way of saying who one is. */
 const WAYS = ['user', 'token', 'nkey', 'credentials', 'authenticator'] as const;
 
@@ -160,6 +171,10 @@ export function settings(options: NatsOptions): Settings {
   if (options.password !== undefined && options.user === undefined) fail('"password" needs "user"');
   if (options.jwt !== undefined && options.nkey === undefined)
     fail('"jwt" needs "nkey", the seed that signs for it');
+  if (typeof options.nkey === 'string' && !SEED.test(options.nkey.trim()))
+    fail(
+      'option "nkey" must be the seed of an nkey ("SU" and 56 more letters and digits); what it is, is none',
+    );
   const { servers = options.url ?? environmentUrl() ?? DEFAULT_URL } = options;
   return {
     ...options,
@@ -176,7 +191,7 @@ function environmentUrl(): string | undefined {
   const url = process.env.AMB_NATS_URL || undefined;
   if (url === undefined || address(url) === undefined) return url;
   throw new ConfigError(
-    `environment variable AMB_NATS_URL must be ${address(url)}, not ${withoutSecrets(url)}`,
+    `environment variable AMB_NATS_URL must be ${address(url)}, not ${hiddenAddress(url)}`,
     {
       broker: 'nats',
     },
@@ -202,14 +217,33 @@ export function withoutSecrets(addresses: string): string {
   return masked.join(',');
 }
 
-/** The options as an error may show them. */
+/** Options that are secrets, or hold some. */
+const SECRETS = ['user', 'password', 'token', 'nkey', 'jwt', 'credentials', 'authenticator', 'tls'] as const;
+
+/** The options as an error may show them: what is allowed in them, and what is not, is so in both. */
 function shown(options: NatsOptions): unknown {
-  if (typeof options !== 'object' || options === null) return options;
-  const mask = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(mask);
-    return typeof value === 'string' ? withoutSecrets(value) : value;
-  };
+  if (typeof options === 'string') return '***';
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) return options;
   const masked: Record<string, unknown> = { ...options };
-  for (const name of ['url', 'servers']) if (name in masked) masked[name] = mask(masked[name]);
+  for (const name of ['url', 'servers']) if (name in masked) masked[name] = mask(masked[name], hiddenAddress);
+  for (const name of SECRETS) if (name in masked) masked[name] = mask(masked[name], hiddenText);
   return masked;
+}
+
+/** The value with its texts hidden. */
+function mask(value: unknown, hide: (text: string) => string): unknown {
+  if (typeof value === 'string') return hide(value);
+  if (Array.isArray(value)) return value.map((one) => mask(one, hide));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, mask(one, hide)]));
+}
+
+/** As long, and as well-formed. */
+const hiddenText = (text: string): string => (text.isWellFormed() ? '*'.repeat(text.length) : '\ud800');
+
+/** One that is allowed stays so. */
+function hiddenAddress(text: string): string {
+  if (address(text) === undefined) return DEFAULT_URL;
+  const hidden = text.replace(/^(\w+:\/\/)?.*@/s, '$1***@');
+  return address(hidden) === undefined ? '***' : hidden;
 }

@@ -1,4 +1,4 @@
-import { createBus } from '@ambus/core';
+import { ConfigError, createBus } from '@ambus/core';
 import { type Server, startServer } from '@ambus/testing';
 import { connect, type NatsConnection } from 'nats';
 import { describe, expect, it } from 'vitest';
@@ -44,6 +44,44 @@ describe('who one is', () => {
     await works({ url: address(server), credentials });
     const [jwt, nkey] = [...credentials.matchAll(/-----\n(\S+)\n/g)].map(([, text]) => text!);
     await works({ url: address(server), jwt, nkey });
+  });
+
+  it('is asked for its JWT and seed at each connection', async () => {
+    await using server = await startServer('nats', { auth: 'jwt', quiet: true });
+    const [jwt, nkey] = [...(server.credentials.creds ?? '').matchAll(/-----\n(\S+)\n/g)].map(
+      ([, text]) => text!,
+    );
+    const asked = { jwt: 0, nkey: 0 };
+    await using bus = await createBus({
+      broker: nats({
+        url: address(server),
+        jwt() {
+          asked.jwt++;
+          return jwt!;
+        },
+        nkey() {
+          asked.nkey++;
+          return nkey!;
+        },
+      }),
+    });
+    await bus.publish('a', 1);
+    const before = { ...asked };
+    await server.restart();
+    await bus.publish('a', 2);
+    expect(asked.jwt).toBeGreaterThan(before.jwt);
+    expect(asked.nkey).toBeGreaterThan(before.nkey);
+  });
+
+  it('is refused for good where the seed is none, without showing it', async () => {
+    await using server = await startServer('nats', { auth: 'nkey', quiet: true });
+    for (const nkey of [`SU${'A'.repeat(56)}`, () => 'garbage']) {
+      const bus = await createBus({ broker: nats({ url: address(server), nkey }) });
+      const failed = bus.connect();
+      await expect(failed).rejects.toSatisfy(ConfigError.is);
+      await expect(failed).rejects.not.toThrow(/AAAA|garbage/);
+      await bus.close();
+    }
   });
 
   it('is told by a certificate', async () => {
@@ -97,6 +135,65 @@ it('uses a connection that exists already, and leaves it open', async () => {
   await works({ client });
   expect(client.isClosed()).toBe(false);
   await client.close();
+});
+
+describe('a server that cannot hold durable topics is refused at once', () => {
+  async function refused(server: Server, options: NatsOptions, text: string): Promise<void> {
+    await using bus = await createBus({
+      broker: nats({ url: address(server), ...options }),
+      publishTimeout: 20_000,
+    });
+    const start = Date.now();
+    for (const failed of [bus.publish('a', 1), bus.subscribe('a', () => {}, { group: 'g' })]) {
+      await expect(failed).rejects.toThrow(text);
+      await expect(failed).rejects.toSatisfy(ConfigError.is);
+    }
+    expect(Date.now() - start).toBeLessThan(5_000);
+  }
+
+  it('without JetStream', async () => {
+    await using server = await startServer('nats', { jetStream: false, quiet: true });
+    await refused(server, {}, 'JetStream');
+    await using bus = await createBus({
+      broker: nats({ url: address(server) }),
+      topics: { '#': { durability: 'ephemeral' } },
+    });
+    await bus.publish('a', 1);
+  });
+
+  it('with another domain, or too few servers', async () => {
+    await using server = await startServer('nats', { quiet: true });
+    await refused(server, { domain: 'nowhere' }, '"domain"');
+    await refused(server, { stream: { replicas: 3 } }, 'replicas');
+  });
+});
+
+it('works in a JetStream domain, and with an inbox of its own', async () => {
+  await using server = await startServer('nats', {
+    jetStream: false,
+    config: 'jetstream { store_dir: data, domain: hub }',
+    auth: 'user',
+    users: [
+      {
+        user: 'boxed',
+        password: 'a-password-of-its-own',
+        permissions: { subscribe: { deny: ['_INBOX.>'] } },
+      },
+    ],
+    quiet: true,
+  });
+  await works({
+    url: address(server),
+    user: 'boxed',
+    password: 'a-password-of-its-own',
+    domain: 'hub',
+    inboxPrefix: 'BOX.mine',
+  });
+});
+
+it('speaks TLS from the first byte where the server wants it', async () => {
+  await using server = await startServer('nats', { tls: 'first', quiet: true });
+  await works({ url: server.url, tls: { ca: server.tls!.ca, handshakeFirst: true } });
 });
 
 it('refuses a server that takes smaller messages than it was told', async () => {

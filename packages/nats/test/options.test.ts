@@ -1,5 +1,5 @@
 import { ConfigError } from '@ambus/core';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type NatsOptions, nats } from '../src/index.ts';
 import { settings } from '../src/options.ts';
 
@@ -34,6 +34,7 @@ describe('an option that is not allowed is refused by name', () => {
     [{ token: 'a', user: 'b' }, 'token'],
     [{ password: 'a' }, 'user'],
     [{ jwt: 'a' }, 'nkey'],
+    [{ nkey: 'garbage' }, 'nkey'],
   ])('%j', (options, name) => {
     expect(refusal(options)).toContain(`"${name}"`);
   });
@@ -49,11 +50,27 @@ it('shows no secret in an error', () => {
   for (const options of [
     { url: 'http://me:hunter2@host' },
     { url: 'nats://me:hunter2@host,http://me:hunter2@host' },
+    { url: 'nats://me:hunter2,b://hunter2@host' },
+    { url: 'nats://me:pa/hunter2@host' },
     { servers: ['nats://ok', 'http://me:hunter2@host'] },
     { url: 'nats://a', servers: 'nats://me:hunter2@b' },
     { token: 'hunter2', nkey: 'SUAM' },
+    { nkey: 'SUAM' },
+    { token: 'hunter2'.repeat(10_000) },
+    { tls: 'hunter2' },
+    { tls: { key: 'hunter2'.repeat(1_000_000) } },
+    { authenticator: 'hunter2' },
+    'nats://me:hunter2@host',
+    'me:hunter2@host',
+    'SUAM',
   ]) {
     const message = refusal(options);
     for (const secret of secrets) expect(message).not.toContain(secret);
   }
+});
+
+it('shows no secret of the environment in an error', () => {
+  vi.stubEnv('AMB_NATS_URL', 'nats://me:pa/hunter2@host');
+  expect(refusal(undefined)).not.toContain('hunter2');
+  vi.unstubAllEnvs();
 });

@@ -126,7 +126,7 @@ export class Company {
     this.leave();
     this.#subscription?.unsubscribe();
     this.#subscription = undefined;
-    if (this.#space.link.canSend) await this.#space.purge(this.#mark).catch(() => {});
+    if (this.#space.link.canSend) await this.#space.purgeOwn(this.#mark).catch(() => {});
   }
 
   #say(): void {

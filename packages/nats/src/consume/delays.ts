@@ -1,7 +1,7 @@
 import { ConfigError } from '@ambus/core';
+import type { LinkListener } from '../link/contracts.ts';
 import type { Incoming } from '../link/driver.ts';
-import type { LinkListener } from '../link/link.ts';
-import { createDelays } from '../server/consumers.ts';
+import { createDelays, findDelays } from '../server/other-consumers.ts';
 import type { Space } from '../server/space.ts';
 import { bufferOf } from '../wire/headers.ts';
 import { placeOf } from '../wire/place.ts';
@@ -17,39 +17,80 @@ const RETRY = 500;
 const LONGEST = 7 * 24 * 60 * 60 * 1_000;
 
 /**
- * Holds delayed records on servers that cannot schedule (before 2.12): one consumer for all buses, whose records are nacked
- * until they are due and then stored where they belong.
+ * Holds delayed records where the server does not (before 2.12, or in a stream of their own): one consumer for all buses,
+ * whose records are nacked until they are due and then stored where they belong. It goes on where the server has learnt to
+ * hold them itself, as long as there are some from before.
  */
 export class Delays implements FlowOwner, LinkListener {
   readonly #space: Space;
   #flow: Flow | undefined;
   #opening = false;
+  /** Whether this bus has delayed something. */
+  #isUsed = false;
+  #warned = false;
 
   constructor(space: Space) {
     this.#space = space;
   }
 
-  /** Takes part, from the first delayed record or subscription on. */
-  open(): void {
-    if (this.#opening || this.#space.canSchedule) return;
+  /**
+   * Takes part, from the first delayed record or subscription on. Only once the stream is known.
+   *
+   * @param isUsed - whether something is delayed
+   */
+  open(isUsed: boolean): void {
+    if (isUsed) this.#isUsed = true;
+    if (this.#opening) return;
     this.#opening = true;
+    void this.#open();
+  }
+
+  async #open(): Promise<void> {
+    if (this.#space.streams.canSchedule && !(await this.#isNeeded())) {
+      this.#opening = false;
+      return;
+    }
     this.#space.link.listeners.add(this);
-    this.#space.onLost.add(() => void this.#start());
-    void this.#start();
+    this.#space.onLost.add(this.#onLost);
+    await this.#start();
+  }
+
+  readonly #onLost = (): void => void this.#start();
+
+  /** Whether somebody has left records that the server does not know to be delayed. */
+  async #isNeeded(): Promise<boolean> {
+    const info = await findDelays(this.#space).catch(() => undefined);
+    return info !== undefined && info.num_pending + info.num_ack_pending > 0;
   }
 
   async #start(): Promise<void> {
     this.#flow?.abandon();
+    const space = this.#space;
     try {
-      const { name } = await createDelays(this.#space);
-      this.#flow = new Flow(this.#space, name, this, false);
+      const info = space.mayCreate ? await createDelays(space) : await findDelays(space);
+      if (info === undefined) {
+        this.#leave();
+        return;
+      }
+      this.#flow = new Flow(space, info.name, this, false, space.own);
       this.#flow.open();
       this.#flow.want(AT_ONCE);
     } catch (error) {
-      // An account that may not leaves it to the others.
-      if (!this.#space.link.closed && !ConfigError.is(error))
-        setTimeout(() => void this.#start(), RETRY).unref();
+      if (space.link.closed) return;
+      if (ConfigError.is(error)) this.#leave();
+      else setTimeout(() => void this.#start(), RETRY).unref();
     }
+  }
+
+  /** An account that may not leaves it to the others. */
+  #leave(): void {
+    this.#opening = false;
+    if (!this.#isUsed || this.#warned) return;
+    this.#warned = true;
+    this.#space.link.host.warning(
+      'delayed messages wait until another bus of the prefix makes the consumer that holds them: this one may not',
+      { consumer: DELAYS.consumer, stream: this.#space.own },
+    );
   }
 
   arrived(messages: readonly Incoming[]): void {
@@ -60,9 +101,15 @@ export class Delays implements FlowOwner, LinkListener {
   async #handle(message: Incoming): Promise<void> {
     const { names, link, api } = this.#space;
     const { seq, time } = placeOf(message.reply);
+    const { own } = this.#space;
     const topic = names.topicOfSchedule(message.subject);
-    const record = new WireRecord(topic, 'durable', message, this.#space.stream, seq, time);
+    const record = new WireRecord(topic, 'durable', message, own, seq, time);
     const settlement = { reply: message.reply, origin: DELAYS };
+    // The server's own business.
+    if (message.headText?.includes(SCHEDULE)) {
+      await sendSettlements(link, [settlement], ACK);
+      return;
+    }
     const left = (record.deliverAt ?? 0) - Date.now();
     if (left > 0) {
       await sendSettlements(link, [settlement], nakWithDelay(Math.min(left, LONGEST)));
@@ -70,19 +117,24 @@ export class Delays implements FlowOwner, LinkListener {
     }
     const target = names.data(names.classOf(message.subject), topic);
     // Whoever else stores it, after a crash between the two steps, stores it under the same name.
-    const head = renamed(message.head, `${this.#space.stream}-${seq}`);
+    const head = renamed(message.head, `${own}-${seq}`);
     const { failure } = await api.storeBytes(target, head, message.body);
     if (failure !== undefined) {
       await sendSettlements(link, [settlement], nakWithDelay(RETRY));
       return;
     }
     // Nobody can take it back any more.
-    await api.ask(`STREAM.MSG.DELETE.${this.#space.stream}`, { seq, no_erase: true });
+    await api.ask(`STREAM.MSG.DELETE.${own}`, { seq, no_erase: true });
     await sendSettlements(link, [settlement], ACK);
   }
 
   missing(): void {
-    void this.#start();
+    const { generation } = this.#space;
+    const start = (): void => {
+      // What was lost and is there again has told already.
+      if (generation === this.#space.generation) void this.#start();
+    };
+    this.#space.verify('delayed messages').then(start, start);
   }
 
   tick(now: number): void {
@@ -100,6 +152,7 @@ export class Delays implements FlowOwner, LinkListener {
   }
 }
 
+const SCHEDULE = '\r\nNats-Schedule: ';
 const DELAYS = { consumer: 'delays' };
 
 /** The header block with another name for the server's deduplication. */

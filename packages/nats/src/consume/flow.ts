@@ -41,9 +41,17 @@ export class Flow {
   #round = 0;
   #ending: PromiseWithResolvers<void> | undefined;
   readonly #isLeased: boolean;
+  readonly #stream: string;
 
   /** @param isLeased - whether what is sent to nobody is missed until its lease has run out */
-  constructor(space: Space, consumer: string, owner: FlowOwner, isLeased: boolean) {
+  constructor(
+    space: Space,
+    consumer: string,
+    owner: FlowOwner,
+    isLeased: boolean,
+    stream: string = space.stream,
+  ) {
+    this.#stream = stream;
     this.#space = space;
     this.#consumer = consumer;
     this.#owner = owner;
@@ -56,6 +64,13 @@ export class Flow {
    */
   get #endsWithRequests(): boolean {
     return this.#isLeased && this.#space.link.driver.isClustered;
+  }
+
+  /** Where records are asked for. */
+  get requests(): string {
+    const { domain } = this.#space.link.settings;
+    const root = domain === undefined ? '$JS.API' : `$JS.${domain}.API`;
+    return `${root}.CONSUMER.MSG.NEXT.${this.#stream}.${this.#consumer}`;
   }
 
   get isOpen(): boolean {
@@ -73,7 +88,7 @@ export class Flow {
 
   /** Sees to it that up to `count` records are asked for. */
   want(count: number): void {
-    const { link, stream } = this.#space;
+    const { link } = this.#space;
     // Half of the window at a time: a request for each record would cost as much as the record.
     if (this.#subscription === undefined || this.#ending !== undefined) return;
     if (this.outstanding * 2 > count || count <= 0 || !link.canSend) return;
@@ -81,9 +96,8 @@ export class Flow {
     if (this.outstanding === 0) this.#heard = Date.now();
     this.outstanding += batch;
     const expires = Math.max(Math.round(link.settings.lease * EXPIRES * NANOSECONDS), SOON);
-    const root = link.settings.domain === undefined ? '$JS.API' : `$JS.${link.settings.domain}.API`;
     link.send(
-      `${root}.CONSUMER.MSG.NEXT.${stream}.${this.#consumer}`,
+      this.requests,
       this.#endsWithRequests
         ? `{"batch":${batch},"expires":${SOON}}`
         : `{"batch":${batch},"expires":${expires},"idle_heartbeat":${Math.round(expires * HEARTBEAT)}}`,

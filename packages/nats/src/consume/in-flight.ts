@@ -1,4 +1,12 @@
-import type { BrokerSubscription, Delivery, Sink, Source } from '@ambus/core';
+import {
+  type BrokerSubscription,
+  type BusError,
+  ConfigError,
+  type Delivery,
+  type Sink,
+  type Source,
+} from '@ambus/core';
+import type { LinkListener } from '../link/contracts.ts';
 import type { DriverSubscription, Incoming } from '../link/driver.ts';
 import type { Link } from '../link/link.ts';
 import { type Names, queueName, subjectsOf } from '../names.ts';
@@ -12,7 +20,7 @@ const NONE: readonly Delivery[] = [];
 const MOST_WAITING = 65_536;
 
 /** A subscription to an ephemeral topic, or to requests: core NATS, where a group is a queue. */
-export class InFlight implements BrokerSubscription {
+export class InFlight implements BrokerSubscription, LinkListener {
   readonly #link: Link;
   readonly #names: Names;
   readonly #source: Source;
@@ -25,6 +33,8 @@ export class InFlight implements BrokerSubscription {
   #scheduled = false;
   #paused = true;
   #warned = false;
+  #opened = false;
+  #refusal: ConfigError | undefined;
 
   constructor(link: Link, names: Names, source: Source, sink: Sink) {
     this.#link = link;
@@ -34,10 +44,32 @@ export class InFlight implements BrokerSubscription {
     this.#turns = new Turns(source.prefetch);
   }
 
-  /** In place when it resolves: the server has seen it. */
+  /**
+   * In place when it resolves: the server has seen it.
+   *
+   * @throws {ConfigError} when the account may not
+   */
   async open(): Promise<void> {
     this.resume();
     await this.#link.flush();
+    if (this.#refusal !== undefined) {
+      await this.close();
+      throw this.#refusal;
+    }
+    this.#opened = true;
+    this.#link.listeners.add(this);
+  }
+
+  /** Also later: an account may lose what it had. */
+  #refused({ message }: ConfigError): void {
+    if (this.#refusal !== undefined) return;
+    this.#refusal = new ConfigError(message, { topic: this.#source.pattern, broker: 'nats' });
+    if (this.#opened) this.ended(this.#refusal);
+  }
+
+  ended(error: BusError): void {
+    this.#link.listeners.delete(this);
+    this.#sink.failed(error);
   }
 
   resume(): void {
@@ -48,10 +80,15 @@ export class InFlight implements BrokerSubscription {
     const subject = (topic: string): string =>
       channel === 'request' ? this.#names.request(topic) : this.#names.ephemeral(topic);
     this.#subscriptions = subjectsOf(pattern).map((topic) =>
-      this.#link.subscribe(subject(topic), queue, (message) => {
-        this.#batch.push(message);
-        this.#changed();
-      }),
+      this.#link.subscribe(
+        subject(topic),
+        queue,
+        (message) => {
+          this.#batch.push(message);
+          this.#changed();
+        },
+        (error) => this.#refused(error),
+      ),
     );
     this.#changed();
   }
@@ -130,6 +167,7 @@ export class InFlight implements BrokerSubscription {
   }
 
   async close(): Promise<void> {
+    this.#link.listeners.delete(this);
     await this.pause();
     this.#turns.extract(() => true);
   }

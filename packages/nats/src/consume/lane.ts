@@ -112,9 +112,9 @@ export class Lane {
   }
 
   async #take(now: number): Promise<void> {
-    const { api, stream } = this.#space;
+    const { api, own } = this.#space;
     const { ackWait, id } = this.#owner;
-    const last = await api.last(stream, this.#subject);
+    const last = await api.last(own, this.#subject);
     const lease = last === undefined ? FREE : (JSON.parse(text(last)) as Lease);
     if (last !== undefined && lease.owner !== '' && lease.owner !== id) {
       if (this.#seen?.seq !== last.seq) this.#seen = { seq: last.seq, since: now };

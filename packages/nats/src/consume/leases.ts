@@ -1,3 +1,4 @@
+import { ConfigError } from '@ambus/core';
 import type { Link } from '../link/link.ts';
 import type { Space } from '../server/space.ts';
 import type { ClassFlow, GroupLoan } from './class-flow.ts';
@@ -49,7 +50,7 @@ export async function settleLoans(
       await sendSettlements(link, left, verb);
       return late;
     } catch (error) {
-      if (link.closed) throw error;
+      if (link.closed || ConfigError.is(error)) throw error;
       await link.ready(Math.max(...left.map(({ renewed }) => renewed + ackWait))).catch(() => {});
       const now = Date.now();
       late.push(...left.filter(({ renewed }) => now - renewed > ackWait));

@@ -1,11 +1,21 @@
-import type { BrokerSubscription, Delivery, Sink, Source, StartPosition } from '@ambus/core';
+import {
+  type BrokerSubscription,
+  type BusError,
+  ConfigError,
+  type Delivery,
+  type Sink,
+  type Source,
+  type StartPosition,
+  UnsupportedError,
+} from '@ambus/core';
 import { nuid } from 'nats';
+import type { LinkListener } from '../link/contracts.ts';
 import type { Incoming } from '../link/driver.ts';
-import type { LinkListener } from '../link/link.ts';
 import { type RecordClass, rankOf } from '../names.ts';
-import { createLive, infoOf } from '../server/consumers.ts';
+import { infoOf } from '../server/consumers.ts';
 import { deleteConsumer } from '../server/delete-consumer.ts';
-import { missing, type Space } from '../server/space.ts';
+import { createLive } from '../server/other-consumers.ts';
+import type { Space } from '../server/space.ts';
 import { placeOf } from '../wire/place.ts';
 import { WireRecord } from '../wire/record.ts';
 import { GONE, LENT, Loan } from './delivery.ts';
@@ -173,6 +183,18 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
     if (!this.#paused) void this.#recover();
   }
 
+  denied(error: BusError, subject: string): boolean {
+    if (this.#flow?.requests !== subject) return false;
+    this.ended(error);
+    return true;
+  }
+
+  ended(error: BusError): void {
+    if (this.#closed) return;
+    void this.close();
+    this.#sink.failed(error);
+  }
+
   readonly #onLost = (): void => void this.#recover();
 
   /** Goes on behind the last record that came, with a consumer of its own making. */
@@ -186,8 +208,10 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
       const old = this.#name;
       await this.#create(isLost ? 1 : this.#last + 1);
       if (!isLost && (await infoOf(this.#space, old)) !== undefined) await deleteConsumer(this.#space, old);
-    } catch {
-      setTimeout(() => void this.#recover(), RETRY).unref();
+    } catch (error) {
+      // What is not allowed any more will not be in a moment.
+      if (ConfigError.is(error)) this.ended(error);
+      else setTimeout(() => void this.#recover(), RETRY).unref();
     } finally {
       this.#recovering = false;
     }
@@ -198,15 +222,18 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
 /** Records that may wait behind others of their key. */
 const READ_AHEAD = 2_048;
 
-/** @throws {ConfigError} when the stream is missing and may not be created */
+/**
+ * @throws {UnsupportedError} on a stream whose messages are for one group each
+ * @throws {ConfigError} when the stream is missing and may not be created, or the account may not make the consumer
+ */
 export async function openLive(space: Space, source: Source, sink: Sink): Promise<Live> {
-  const live = new Live(space, source, sink);
-  try {
-    await live.open();
-  } catch (error) {
-    if ((error as { code?: string }).code === 'CONFIG')
-      throw missing(`the stream for "${source.pattern}"`, source.pattern);
-    throw error;
+  if (space.streams.retention === 'workqueue') {
+    throw new UnsupportedError(
+      `a subscription to "${source.pattern}" without a group needs a copy of each message, and the retention "workqueue" of stream "${space.stream}" allows none: give it a group`,
+      { topic: source.pattern, broker: 'nats' },
+    );
   }
+  const live = new Live(space, source, sink);
+  await live.open();
   return live;
 }

@@ -1,6 +1,6 @@
 import type { BrokerSubscription, BusError, Delivery, Sink, Source } from '@ambus/core';
 import { nuid } from 'nats';
-import type { LinkListener } from '../link/link.ts';
+import type { LinkListener } from '../link/contracts.ts';
 import type { RecordClass } from '../names.ts';
 import type { ConsumerInfo } from '../server/consumers.ts';
 import type { Space } from '../server/space.ts';
@@ -274,7 +274,6 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
 
   tick(now: number): void {
     if (this.#failed) return;
-    this.#standing.tick(now);
     this.#company.tick(now);
     if (!this.space.link.canSend) return;
     if (this.space.link.host.provision !== 'none') void this.#company.mark(now);

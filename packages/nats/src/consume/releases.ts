@@ -9,7 +9,7 @@ import type { Loan } from './delivery.ts';
  */
 export async function releasesOf(space: Space, consumer: string, seq: number): Promise<number> {
   try {
-    const found = await space.api.last(space.stream, space.names.released(consumer, seq));
+    const found = await space.api.last(space.own, space.names.released(consumer, seq));
     const count = found === undefined ? 0 : Number(text(found));
     return Number.isInteger(count) && count > 0 ? count : 0;
   } catch {
@@ -36,5 +36,5 @@ export async function rememberReleases(
 
 /** The record is done with. */
 export function forgetReleases(space: Space, consumer: string, seq: number): void {
-  space.purge(space.names.released(consumer, seq)).catch(() => {});
+  space.purgeOwn(space.names.released(consumer, seq)).catch(() => {});
 }

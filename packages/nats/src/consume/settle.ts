@@ -19,6 +19,7 @@ export const nakWithDelay = (delay: number): string =>
  * Sends settlements and resolves when the server has handled them: the last of each consumer is answered.
  *
  * @throws {ConnectionError} when that is unknown
+ * @throws {ConfigError} when the account may not settle
  */
 export function sendSettlements(link: Link, settlements: readonly Settlement[], verb: string): Promise<void> {
   if (settlements.length === 0) return Promise.resolve();
@@ -35,6 +36,12 @@ export function sendSettlements(link: Link, settlements: readonly Settlement[], 
       broken() {
         link.forget(address);
         reject(link.broken());
+      },
+      denied(error, subject) {
+        if (subject !== undefined && !settlements.some(({ reply }) => reply === subject)) return false;
+        link.forget(address);
+        reject(error);
+        return true;
       },
     });
     let text = '';

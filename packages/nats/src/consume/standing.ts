@@ -1,9 +1,11 @@
 import { asBusError, type BusError, ConfigError, type Source, type StartPosition } from '@ambus/core';
+import type { LinkListener } from '../link/contracts.ts';
 import { consumerName, RARE_CLASSES, type RecordClass } from '../names.ts';
 import {
   type ConsumerInfo,
   classConsumer,
   ensureClass,
+  ensureClasses,
   ensureGroup,
   infoOf,
   usedClasses,
@@ -28,7 +30,7 @@ export interface StandingOwner extends ClassOwner {
 }
 
 /** A group's consumers on the server: one, and one more for each rare class in use. Finds them, and finds out when they are gone. */
-export class Standing {
+export class Standing implements LinkListener {
   readonly classes: Map<RecordClass, ClassFlow> = new Map();
   /** Classes whose consumer is being looked for. */
   readonly opening: Map<RecordClass, Promise<void>> = new Map();
@@ -39,6 +41,7 @@ export class Standing {
   readonly #scouts: Scouts;
   #info: ConsumerInfo | undefined;
   #generation: number;
+  readonly #warned = new Set<RecordClass>();
   #recovering = false;
   #closed = false;
   #lastLook: number = Date.now();
@@ -52,7 +55,7 @@ export class Standing {
     this.#scouts = new Scouts(
       this.#space,
       source.pattern,
-      (recordClass) => void this.#openClass(recordClass),
+      (recordClass) => void this.#openClass(recordClass, true),
     );
   }
 
@@ -61,13 +64,18 @@ export class Standing {
     const { pattern, group } = this.#source;
     this.#generation = this.#space.generation;
     if (this.#space.link.host.provision !== 'none') {
-      this.#info = await ensureGroup(this.#space, pattern, group, from, this.#space.mayCreate);
+      const { mayCreate, streams } = this.#space;
+      this.#info = await ensureGroup(this.#space, pattern, group, from, mayCreate);
+      // What has no consumer yet would be removed the moment that it is published.
+      if (streams.retention === 'interest' && mayCreate)
+        await ensureClasses(this.#space, this.#info, pattern, group);
     }
     this.#owner.joined(this.#info);
   }
 
   /** The plain class last: what is more urgent is there before it. */
   async open(): Promise<void> {
+    this.#space.link.listeners.add(this);
     await this.discover();
     this.#add('n', this.#info?.num_pending ?? 0);
     if (this.#generation !== this.#space.generation) this.recover();
@@ -81,7 +89,21 @@ export class Standing {
       this.#info === undefined
         ? RARE_CLASSES
         : await usedClasses(this.#space, this.#info, this.#source.pattern).catch((): RecordClass[] => []);
-    await Promise.all(used.map((recordClass) => this.#openClass(recordClass)));
+    await Promise.all(used.map((recordClass) => this.#openClass(recordClass, this.#info !== undefined)));
+    if (this.#info === undefined && this.classes.size < RARE_CLASSES.length) void this.#lookForLost();
+  }
+
+  /** Where it was not asked what is used: whether there is something that nobody here can get at. */
+  async #lookForLost(): Promise<void> {
+    const everything = { config: { deliver_policy: 'all' } };
+    const used = await usedClasses(this.#space, everything, this.#source.pattern).catch(() => []);
+    for (const recordClass of used) if (!this.classes.has(recordClass)) this.#warn(recordClass);
+  }
+
+  denied(error: BusError, subject: string): boolean {
+    const isOurs = [...this.classes.values()].some(({ flow }) => flow.requests === subject);
+    if (isOurs) this.ended(error);
+    return isOurs;
   }
 
   tick(now: number): void {
@@ -101,6 +123,7 @@ export class Standing {
 
   close(): void {
     this.#closed = true;
+    this.#space.link.listeners.delete(this);
     this.#scouts.close();
   }
 
@@ -112,13 +135,19 @@ export class Standing {
     this.#owner.opened(flow);
   }
 
-  #openClass(recordClass: RecordClass): Promise<void> {
+  /** @param isUsed - whether there is something in it */
+  #openClass(recordClass: RecordClass, isUsed: boolean): Promise<void> {
     if (this.classes.has(recordClass) || this.#closed) return Promise.resolve();
     let opening = this.opening.get(recordClass);
     if (opening === undefined) {
       opening = this.#findClass(recordClass)
-        // The next look, or scout's call, finds it.
-        .catch(() => {})
+        .catch((error: unknown) => {
+          // Otherwise the next look, or scout's call, finds it.
+          return !ConfigError.is(error);
+        })
+        .then((isFine) => {
+          if (isUsed && !isFine) this.#warn(recordClass);
+        })
         .finally(() => {
           this.opening.delete(recordClass);
           this.#owner.changed();
@@ -128,7 +157,19 @@ export class Standing {
     return opening;
   }
 
-  async #findClass(recordClass: RecordClass): Promise<void> {
+  /** What lies there waits until somebody makes its consumer. */
+  #warn(recordClass: RecordClass): void {
+    if (this.#closed || this.#warned.has(recordClass)) return;
+    this.#warned.add(recordClass);
+    const { pattern, group } = this.#source;
+    this.#space.link.host.warning(
+      'messages with a key or a priority wait: the group has no consumer for them, and this bus may not create it; admin.ensureGroup() of one that may does',
+      { pattern, group, consumer: classConsumer(this.base, recordClass) },
+    );
+  }
+
+  /** @returns whether it has a consumer */
+  async #findClass(recordClass: RecordClass): Promise<boolean> {
     const { pattern, group } = this.#source;
     const info = this.#info;
     const found =
@@ -136,6 +177,7 @@ export class Standing {
         ? await infoOf(this.#space, classConsumer(this.base, recordClass))
         : await ensureClass(this.#space, info, pattern, group, recordClass);
     if (found !== undefined && info === this.#info) this.#add(recordClass, found.num_pending);
+    return found !== undefined;
   }
 
   /** Finds out what happened to a consumer that is not there: lost with the server's state, or deleted. */
@@ -147,7 +189,7 @@ export class Standing {
       else await this.#look();
     } catch (error) {
       const known = asBusError(error, { topic: this.#source.pattern, broker: 'nats' });
-      if (!known.retryable) this.#fail(known);
+      if (!known.retryable) this.ended(known);
       else setTimeout(() => this.#again(), AGAIN).unref();
     } finally {
       this.#recovering = false;
@@ -174,7 +216,7 @@ export class Standing {
     const { pattern, group } = this.#source;
     const info = await infoOf(this.#space, this.base);
     if (info === undefined && this.#info !== undefined) {
-      this.#fail(
+      this.ended(
         new ConfigError(`group "${group}" on "${pattern}" was deleted`, { topic: pattern, broker: 'nats' }),
       );
       return;
@@ -189,7 +231,9 @@ export class Standing {
     setTimeout(() => this.#again(), AGAIN / 2).unref();
   }
 
-  #fail(error: BusError): void {
+  /** Ends it for good. */
+  ended(error: BusError): void {
+    if (this.#closed) return;
     this.close();
     for (const flow of this.classes.values()) flow.flow.abandon();
     this.#owner.fail(error);

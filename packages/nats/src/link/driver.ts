@@ -1,26 +1,23 @@
-import { readFileSync } from 'node:fs';
 import { type BusError, ConfigError, ConnectionError } from '@ambus/core';
 import {
-  type Authenticator,
-  type ConnectionOptions,
   connect,
-  credsAuthenticator,
   DebugEvents,
   ErrorCode,
   Events,
-  jwtAuthenticator,
   type Msg,
   type NatsConnection,
   type NatsError,
-  nkeyAuthenticator,
-  tokenAuthenticator,
-  usernamePasswordAuthenticator,
+  type Status,
 } from 'nats';
-import { type Changing, parse, type Settings, withoutSecrets } from '../options.ts';
+import { type Settings, withoutSecrets } from '../options.ts';
 import { bufferOf } from '../wire/headers.ts';
 import type { WireMessage } from '../wire/record.ts';
+import { connectionOptions } from './connection-options.ts';
 
-/** The only file that knows the driver, `nats` 2.x. What is reached for beyond its types is named here and nowhere else. */
+/**
+ * With the options of the connection and its credentials the only file that knows the driver, `nats` 2.x. What is reached for beyond its types is named here
+ * and nowhere else.
+ */
 
 /** A message as it arrived. Its parts are cut out when somebody asks. */
 export class Incoming implements WireMessage {
@@ -66,8 +63,10 @@ export interface DriverSubscription {
 export interface DriverEvents {
   down(): void;
   up(): void;
-  /** The account may not publish or subscribe to this. */
+  /** The account may not publish to this. Comes before the answer to a ping that was sent after it. */
   denied(subject: string): void;
+  /** The connection was given up, or closed by somebody else. */
+  ended(): void;
 }
 
 /** Inside of the driver's message: the block of headers as it came. */
@@ -82,15 +81,10 @@ interface ConnectionInside {
     readonly connected: boolean;
     /** Queues bytes of the protocol as they are; what is queued in one tick is written at once. */
     sendCommand(bytes: Uint8Array): void;
+    /** Told of each status the moment that it is known; `status()` is some turns of the event loop later. */
+    readonly listeners: { push(status: Status): void; stop(): void }[];
   };
 }
-
-/** Milliseconds between tries to connect again: from quick, for a server that restarts, to patient. */
-const FIRST_WAIT = 50;
-const LONGEST_WAIT = 2_000;
-
-/** Pings without an answer that a connection survives: a machine under load is not a dead one. */
-const MAX_PINGS = 3;
 
 /** Milliseconds that a goodbye may take. */
 const GOODBYE = 500;
@@ -99,6 +93,9 @@ export class Driver {
   readonly client: NatsConnection;
   readonly #inside: ConnectionInside['protocol'];
   readonly #isOwn: boolean;
+  /** What is open on a connection that is not ours to close. */
+  readonly #subscriptions = new Set<DriverSubscription>();
+  #unwatch: (() => void) | undefined;
 
   private constructor(client: NatsConnection, isOwn: boolean) {
     this.client = client;
@@ -138,30 +135,61 @@ export class Driver {
   }
 
   watch(events: DriverEvents): void {
+    const statuses = this.client.status() as AsyncIterable<Status> & { stop(): void };
     void (async () => {
-      for await (const status of this.client.status()) {
+      for await (const status of statuses) {
         const { type } = status as { type: string };
         if (type === Events.Disconnect) events.down();
         else if (type === Events.Reconnect) events.up();
         // A server that is about to go says so: another one is asked before it does.
         else if (type === Events.LDM) this.client.reconnect().catch(() => {});
         else if (type === DebugEvents.StaleConnection) events.down();
-        else if (status.type === Events.Error && status.permissionContext !== undefined) {
-          events.denied(status.permissionContext.subject);
-        }
       }
     })();
+    const { listeners } = this.#inside;
+    const listener = {
+      push({ type, permissionContext: context }: Status): void {
+        if (type === Events.Error && context?.operation === 'publish') events.denied(context.subject);
+      },
+      stop(): void {},
+    };
+    listeners.push(listener);
+    this.#unwatch = () => {
+      this.#unwatch = undefined;
+      statuses.stop();
+      listeners.splice(listeners.indexOf(listener), 1);
+    };
+    void this.client.closed().then(() => {
+      if (this.#unwatch !== undefined) events.ended();
+    });
   }
 
+  /** @param refused - the account may not: no message will come */
   subscribe(
     subject: string,
     queue: string | undefined,
     take: (message: Incoming) => void,
+    refused: () => void,
   ): DriverSubscription {
     const callback = (error: NatsError | null, message: Msg): void => {
       if (error === null) take(new Incoming(message));
+      else if (error.isPermissionError()) refused();
     };
-    return this.client.subscribe(subject, queue === undefined ? { callback } : { queue, callback });
+    const made = this.client.subscribe(subject, queue === undefined ? { callback } : { queue, callback });
+    if (this.#isOwn) return made;
+    const all = this.#subscriptions;
+    const counted: DriverSubscription = {
+      unsubscribe() {
+        all.delete(counted);
+        made.unsubscribe();
+      },
+      drain() {
+        all.delete(counted);
+        return made.drain();
+      },
+    };
+    all.add(counted);
+    return counted;
   }
 
   /** Sends finished bytes of the protocol. Only while it is up: the driver would send them later. */
@@ -179,7 +207,11 @@ export class Driver {
   }
 
   async close(): Promise<void> {
-    if (!this.#isOwn) return;
+    this.#unwatch?.();
+    if (!this.#isOwn) {
+      if (!this.client.isClosed()) for (const one of [...this.#subscriptions]) one.unsubscribe();
+      return;
+    }
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, GOODBYE);
@@ -201,75 +233,6 @@ function subjectOf(bytes: Uint8Array): string {
   const subject = ascii(bytes);
   if (subject !== lastSubject) lastSubject = subject;
   return lastSubject;
-}
-
-function connectionOptions(settings: Settings, name: string, timeout: number): ConnectionOptions {
-  const addresses = settings.addresses.map((address) => parse(address)!);
-  const wantsTls = settings.tls !== undefined || addresses.some(({ protocol }) => protocol === 'tls:');
-  let tries = 0;
-  return {
-    servers: addresses.map(({ host }) => host),
-    name: settings.name ?? name,
-    timeout: Math.min(timeout, 5_000),
-    maxReconnectAttempts: -1,
-    // Credentials may be changed on the server before they are here.
-    ignoreAuthErrorAbort: true,
-    reconnectDelayHandler() {
-      if (++tries > 1_000) tries = 10;
-      const wait = Math.min(FIRST_WAIT * 1.3 ** Math.min(tries, 20), LONGEST_WAIT);
-      return wait / 2 + Math.random() * (wait / 2);
-    },
-    pingInterval: settings.pingInterval,
-    maxPingOut: MAX_PINGS,
-    noAsyncTraces: true,
-    inboxPrefix: settings.inboxPrefix,
-    authenticator: authenticator(settings, addresses[0]!),
-    ...(wantsTls ? { tls: tlsOptions(settings) } : {}),
-  };
-}
-
-function tlsOptions({ tls = {} }: Settings): NonNullable<ConnectionOptions['tls']> {
-  const { caFile, certFile, keyFile, ...rest } = tls;
-  const given = {
-    ...rest,
-    ca: read(tls.ca, caFile),
-    cert: read(tls.cert, certFile),
-    key: read(tls.key, keyFile),
-  };
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-}
-
-function read(text: string | undefined, file: string | undefined): string | undefined {
-  if (file === undefined) return text;
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new ConfigError(`nats: cannot read ${file}: ${(error as Error).message}`, { broker: 'nats' });
-  }
-}
-
-const current = <T>(changing: Changing<T>): T =>
-  typeof changing === 'function' ? (changing as () => T)() : changing;
-
-/** Credentials are asked for at each connection, so that those that were rotated are taken up. */
-function authenticator(settings: Settings, { username, password }: URL): Authenticator {
-  const { authenticator: own, user, password: secret, token, nkey, jwt, credentials } = settings;
-  const bytes = (text: Changing<string>) => () => new TextEncoder().encode(current(text));
-  if (own !== undefined) return own;
-  if (credentials !== undefined) return credsAuthenticator(bytes(credentials));
-  if (jwt !== undefined && nkey !== undefined) return jwtAuthenticator(() => current(jwt), bytes(nkey)());
-  if (nkey !== undefined) return nkeyAuthenticator(bytes(nkey));
-  if (token !== undefined) return tokenAuthenticator(() => current(token));
-  if (user !== undefined) {
-    return usernamePasswordAuthenticator(
-      () => current(user),
-      () => current(secret ?? ''),
-    );
-  }
-  if (password !== '')
-    return usernamePasswordAuthenticator(decodeURIComponent(username), decodeURIComponent(password));
-  if (username !== '') return tokenAuthenticator(decodeURIComponent(username));
-  return () => undefined;
 }
 
 /** Codes of refusals that trying again does not change. */

@@ -2,37 +2,15 @@ import {
   type BrokerHost,
   type BusError,
   ClosedError,
-  ConfigError,
+  type ConfigError,
   ConnectionError,
   TimeoutError,
 } from '@ambus/core';
 import type { Settings } from '../options.ts';
 import { statusOf } from '../wire/headers.ts';
+import type { Expecting, LinkListener } from './contracts.ts';
+import { Denials, denied } from './denials.ts';
 import type { Driver, DriverSubscription, Incoming } from './driver.ts';
-
-/** What answers to one request, or to the messages of one batch, are handed to. */
-export interface Expecting {
-  /** @param index - what was written behind the address, or 0 */
-  answer(index: number, message: Incoming): void;
-  /** The connection broke: answers may be lost. */
-  broken(): void;
-}
-
-/** An answer that waits, by the subject that was asked. */
-interface Asked {
-  readonly subject: string;
-  denied(): void;
-}
-
-/** Told of the connection's state. */
-export interface LinkListener {
-  /** The connection broke. */
-  down?(): void;
-  /** It is back; the driver has subscribed to everything again. */
-  up?(): void | Promise<void>;
-  /** Once a second, connected or not. */
-  tick?(now: number): void;
-}
 
 const TICK = 1_000;
 
@@ -52,7 +30,11 @@ export class Link {
   /** Time of the last tick: much longer ago than a tick, the process has slept. */
   lastTick: number = Date.now();
   readonly #expecting = new Map<string, Expecting>();
-  readonly #asked = new Set<Asked>();
+  readonly #denials: Denials;
+  /** Why no answer can come. */
+  #refusal: ConfigError | undefined;
+  /** The driver has given up. */
+  #ended = false;
   readonly #timer: NodeJS.Timeout;
   #next = 0;
   #waiting: (() => void)[] = [];
@@ -61,14 +43,22 @@ export class Link {
     this.driver = driver;
     this.host = host;
     this.settings = settings;
+    this.#denials = new Denials(host);
     this.inbox = `${settings.inboxPrefix}.${host.busId.replaceAll('-', '')}`;
-    driver.subscribe(`${this.inbox}.a.>`, undefined, (message) => this.#answered(message));
+    this.subscribe(
+      `${this.inbox}.a.>`,
+      undefined,
+      (message) => this.#answered(message),
+      (error) => {
+        this.#refusal = error;
+        for (const expecting of [...this.#expecting.values()]) expecting.denied?.(error, undefined);
+      },
+    );
     driver.watch({
       down: () => this.#down(),
       up: () => void this.#up(),
-      denied: (subject) => {
-        for (const asked of this.#asked) if (asked.subject === subject) asked.denied();
-      },
+      denied: (subject) => this.#denied(subject),
+      ended: () => this.#end(),
     });
     this.#timer = setInterval(() => {
       this.lastTick = Date.now();
@@ -88,6 +78,10 @@ export class Link {
   expect(expecting: Expecting): string {
     const token = (this.#next++).toString(36);
     this.#expecting.set(token, expecting);
+    if (this.#refusal !== undefined) {
+      const error = this.#refusal;
+      queueMicrotask(() => this.#expecting.get(token)?.denied?.(error, undefined));
+    }
     return `${this.inbox}.a.${token}`;
   }
 
@@ -95,12 +89,17 @@ export class Link {
     this.#expecting.delete(address.slice(this.inbox.length + 3));
   }
 
+  /** @param refused - the account may not; the server says so before it answers a ping */
   subscribe(
     subject: string,
     queue: string | undefined,
     take: (message: Incoming) => void,
+    refused?: (error: ConfigError) => void,
   ): DriverSubscription {
-    return this.driver.subscribe(subject, queue, take);
+    return this.driver.subscribe(subject, queue, take, () => {
+      if (refused === undefined) this.#denials.tell('subscribe to', subject);
+      else refused(denied('subscribe to', subject));
+    });
   }
 
   /** Sends one message. Only while `canSend`; otherwise nothing is sent. */
@@ -130,19 +129,22 @@ export class Link {
       const end = (): void => {
         clearTimeout(timer);
         this.forget(address);
-        this.#asked.delete(asked);
       };
       const fail = (error: BusError): void => {
         end();
         reject(error);
       };
-      const asked: Asked = { subject, denied: () => fail(denied(subject)) };
       const address = this.expect({
         answer: (_, message) => {
           end();
           resolve(message);
         },
         broken: () => fail(this.broken()),
+        denied: (error, to) => {
+          if (to !== undefined && to !== subject) return false;
+          fail(error);
+          return true;
+        },
       });
       const timer = setTimeout(
         () =>
@@ -150,7 +152,6 @@ export class Link {
         timeout,
       );
       timer.unref();
-      this.#asked.add(asked);
       if (head === undefined) this.send(subject, String(body), address);
       else this.#sendWithHeaders(subject, head, typeof body === 'string' ? Buffer.from(body) : body, address);
     });
@@ -159,7 +160,7 @@ export class Link {
   /** Resolves when it is up; rejects when it is not before `deadline` (milliseconds since the epoch). */
   async ready(deadline: number): Promise<void> {
     while (!this.canSend) {
-      if (this.closed) throw new ClosedError('the broker is closed', { broker: 'nats' });
+      if (this.closed || this.#ended) throw this.broken();
       const left = deadline - Date.now();
       if (left <= 0)
         throw new TimeoutError('nats: the connection did not come back in time', { broker: 'nats' });
@@ -181,7 +182,7 @@ export class Link {
       try {
         return await this.driver.flush();
       } catch (error) {
-        if (this.closed) throw error;
+        if (this.closed || this.#ended) throw error;
         // The driver tells of the break a moment later.
         await new Promise((resolve) => setTimeout(resolve, 10).unref());
       }
@@ -189,9 +190,12 @@ export class Link {
   }
 
   broken(): BusError {
-    return this.closed
-      ? new ClosedError('the broker is closed', { broker: 'nats' })
-      : new ConnectionError('nats: the connection is down', { broker: 'nats' });
+    if (this.closed) return new ClosedError('the broker is closed', { broker: 'nats' });
+    if (!this.#ended) return new ConnectionError('nats: the connection is down', { broker: 'nats' });
+    return new ConnectionError(
+      'nats: the client has ended its connection for good: it was closed, or its maxReconnectAttempts are over',
+      { broker: 'nats', retryable: false },
+    );
   }
 
   /** Whoever waits for an answer hears that there will be none. */
@@ -229,6 +233,31 @@ export class Link {
     if (this.canSend) this.host.reconnected();
   }
 
+  /** The account may not publish there: who has hears of it at once, and else the operator. */
+  #denied(subject: string): void {
+    const error = denied('publish to', subject);
+    let isTold = false;
+    for (const expecting of [...this.#expecting.values()]) {
+      if (expecting.denied?.(error, subject)) isTold = true;
+    }
+    for (const listener of [...this.listeners]) if (listener.denied?.(error, subject)) isTold = true;
+    if (isTold) this.#denials.remember(subject);
+    else this.#denials.tell('publish to', subject);
+  }
+
+  /** A client that was given to us stays away. */
+  #end(): void {
+    if (this.closed || this.#ended) return;
+    this.#ended = true;
+    const wasUp = this.isUp;
+    this.isUp = false;
+    const error = this.broken();
+    this.#breakAll();
+    this.#wake();
+    for (const listener of [...this.listeners]) listener.ended?.(error);
+    if (wasUp) this.host.disconnected(error);
+  }
+
   async close(): Promise<void> {
     if (this.closed) return;
     this.closed = true;
@@ -237,10 +266,6 @@ export class Link {
     this.#wake();
     await this.driver.close();
   }
-}
-
-function denied(subject: string): ConfigError {
-  return new ConfigError(`nats: the account may not publish to ${subject}`, { broker: 'nats' });
 }
 
 /** Whether nobody listens on the subject that was asked. */

@@ -1,21 +1,23 @@
 import {
   type BusError,
   type BusRecord,
+  ConfigError,
   ConnectionError,
   MessageTooLargeError,
   NoRespondersError,
   type PublishFailure,
-  QueueFullError,
   ValidationError,
 } from '@ambus/core';
 import { nuid } from 'nats';
+import type { Expecting } from '../link/contracts.ts';
 import type { Incoming } from '../link/driver.ts';
-import { type Expecting, isUnheard } from '../link/link.ts';
+import { isUnheard } from '../link/link.ts';
 import { classOf, hash } from '../names.ts';
-import { type ApiFailure, apiError, CODES, isPassing, text } from '../server/api.ts';
+import { type ApiFailure, text } from '../server/api.ts';
 import type { Space } from '../server/space.ts';
 import { encodeHeaders } from '../wire/headers.ts';
 import { Frames } from './encode.ts';
+import { isBusy, refusal } from './refusal.ts';
 
 /**
  * @param failures - final
@@ -30,10 +32,6 @@ export type BatchEnd = (
 
 /** The stream was not found; or it takes nothing, or not this, for a moment. */
 export type Pause = 'missing' | 'busy';
-
-/** JetStream's codes for a stream, or a server, that is full. */
-const FULL: ReadonlySet<number> = new Set([10023, 10047, 10077]);
-const TOO_LARGE = 10054;
 
 /** What may be published to: no blanks, no wildcards, no empty parts. */
 const SUBJECT = /^[\x21-\x7e]+$/;
@@ -57,6 +55,8 @@ export class Batch implements Expecting {
   readonly #indexes: readonly number[];
   readonly #end: BatchEnd;
   readonly #open = new Set<number>();
+  /** Where each was sent. */
+  readonly #subjects = new Map<number, string>();
   readonly #failures: PublishFailure[] = [];
   readonly #again: number[] = [];
   #pause: Pause | undefined;
@@ -106,30 +106,48 @@ export class Batch implements Expecting {
     let more = '';
     if (deliverAt !== undefined && deliverAt > Date.now()) {
       subject = names.schedule(recordClass, topic, record.id, nuid.next());
-      if (this.#space.canSchedule) {
+      if (this.#space.streams.canSchedule) {
         more = `Nats-Schedule: @at ${new Date(deliverAt).toISOString()}\r\nNats-Schedule-Target: ${target}\r\n`;
       } else {
-        this.#space.delays.open();
+        this.#space.delays.open(true);
       }
     }
+    if (this.#space.streams.hasMaxAge && record.extensions?.deadLetter !== undefined) {
+      // Not the age of the stream's messages: it is looked after by the topic's own retention.
+      more += 'Nats-TTL: never\r\n';
+    }
     if (deduplicationKey !== undefined) {
+      this.#checkWindow(topic);
       more += `Nats-Msg-Id: ${hash(`${topic} ${deduplicationKey} ${generation}`)}\r\n`;
     }
+    this.#subjects.set(index, subject);
     this.#add(frames, subject, record, `${this.#address}.${index}`, more);
     this.#open.add(index);
     this.#space.trimmer.published(topic);
   }
 
+  /** What the server forgets earlier than was promised is not sent. */
+  #checkWindow(topic: string): void {
+    const { streams, link, stream } = this.#space;
+    const { deduplicationWindow } = link.host;
+    if (streams.window === 0 || streams.window >= deduplicationWindow) return;
+    throw new ConfigError(
+      `nats: stream "${stream}" remembers idempotency keys for ${streams.window} ms (its maxAge allows no more, or this bus may not change it), and deduplicationWindow is ${deduplicationWindow}: set that to no more`,
+      { topic, broker: 'nats' },
+    );
+  }
+
   #addInFlight(frames: Frames, record: BusRecord, index: number): void {
     const { names } = this.#space;
     const { channel, topic } = record;
-    if (channel === 'ephemeral') this.#add(frames, names.ephemeral(topic), record, undefined, '');
-    else if (channel === 'reply') {
-      // An address that was made up by somebody is nobody's.
-      if (SUBJECT.test(topic) && !NO_SUBJECT.test(topic)) this.#add(frames, topic, record, undefined, '');
-    }
+    // An address that was made up by somebody is nobody's.
+    if (channel === 'reply' && (!SUBJECT.test(topic) || NO_SUBJECT.test(topic))) return;
+    const isRequest = channel === 'request';
+    const inFlight = channel === 'ephemeral' ? names.ephemeral(topic) : topic;
+    const subject = isRequest ? names.request(topic) : inFlight;
+    this.#subjects.set(index, subject);
     // The server answers at once to where nobody listens.
-    else this.#add(frames, names.request(topic), record, `${this.#address}.${index}`, '');
+    this.#add(frames, subject, record, isRequest ? `${this.#address}.${index}` : undefined, '');
   }
 
   #add(frames: Frames, subject: string, record: BusRecord, reply: string | undefined, more: string): void {
@@ -194,12 +212,13 @@ export class Batch implements Expecting {
    * stored under a further name of the key, the same for everybody who knows the last one.
    */
   async #duplicate(index: number, seq: number): Promise<void> {
-    const { api, link, stream, window } = this.#space;
+    const isDelayed = (this.#records[index]!.deliverAt ?? 0) > this.sentAt;
+    const { api, link, stream, streams } = this.#space;
     const own = link.host.deduplicationWindow;
-    if (own >= window) return;
+    if (own >= streams.window) return;
     this.#pending++;
     try {
-      const original = await api.at(stream, seq);
+      const original = await api.at(isDelayed ? streams.own : stream, seq);
       if (original !== undefined && Date.now() - original.time > own) {
         const frames = new Frames();
         this.#addDurable(frames, this.#records[index]!, index, String(seq));
@@ -227,6 +246,26 @@ export class Batch implements Expecting {
     this.#settle();
   }
 
+  denied({ message }: ConfigError, subject: string | undefined): boolean {
+    let isOurs = false;
+    for (const [index, to] of this.#subjects) {
+      const { channel, topic } = this.#records[index]!;
+      const isMeant = subject === undefined ? channel === 'durable' || channel === 'request' : to === subject;
+      if (!isMeant) continue;
+      isOurs = true;
+      this.#open.delete(index);
+      this.#fail(index, new ConfigError(message, { topic, broker: 'nats' }));
+    }
+    if (isOurs) this.#settle();
+    return isOurs;
+  }
+
+  /** It takes too long: what it went to may be gone, unheard because somebody else listens there. */
+  unanswered(): void {
+    this.#pause ??= 'missing';
+    this.broken();
+  }
+
   broken(): void {
     this.#again.push(...this.#open);
     this.#open.clear();
@@ -247,27 +286,4 @@ export class Batch implements Expecting {
       this.#pause,
     );
   }
-}
-
-/**
- * Whether it may be taken in a moment. A duplicate of what is being stored is one when that is; if it fails, this one is the
- * first.
- */
-const isBusy = (failure: ApiFailure): boolean =>
-  isPassing(failure) || failure.err_code === CODES.duplicateInProcess;
-
-function refusal({ topic, body }: BusRecord, failure: ApiFailure): BusError {
-  const context = { topic, broker: 'nats' };
-  const { err_code: code, description } = failure;
-  if (FULL.has(code))
-    return new QueueFullError(`nats: no room for a message for "${topic}": ${description}`, context);
-  if (code === TOO_LARGE) {
-    return new MessageTooLargeError(
-      `nats: ${description} (topic "${topic}")`,
-      body.length,
-      body.length - 1,
-      context,
-    );
-  }
-  return apiError(`a message for "${topic}"`, failure);
 }

@@ -6,7 +6,7 @@ import {
   PublishError,
   TimeoutError,
 } from '@ambus/core';
-import type { LinkListener } from '../link/link.ts';
+import type { LinkListener } from '../link/contracts.ts';
 import type { Space } from '../server/space.ts';
 import { Batch, type Pause } from './batch.ts';
 
@@ -76,20 +76,23 @@ export class Publisher implements LinkListener {
 
   /** What waits for the connection ends at its deadline; what waits for an answer is sent again. */
   tick(now: number): void {
-    for (const batch of [...this.#sent]) if (now - batch.sentAt > UNANSWERED) batch.broken();
+    for (const batch of [...this.#sent]) if (now - batch.sentAt > UNANSWERED) batch.unanswered();
     for (const call of [...this.#waiting]) if (call.deadline <= now) this.#giveUp(call);
   }
 
   /** Nothing is sent any more. */
   close(): void {
-    for (const call of this.#waiting.splice(0))
-      this.#fail(call, new ClosedError('the broker is closed', { broker: 'nats' }));
+    this.ended(new ClosedError('the broker is closed', { broker: 'nats' }));
+  }
+
+  ended(error: BusError): void {
+    for (const call of this.#waiting.splice(0)) this.#fail(call, error);
   }
 
   #isPrepared({ records, left }: Call): boolean {
     return left.every((index) => {
-      const { channel, topic } = records[index]!;
-      return channel !== 'durable' || this.#space.isKnown(topic);
+      const record = records[index]!;
+      return record.channel !== 'durable' || this.#space.isReady(record);
     });
   }
 
@@ -125,16 +128,19 @@ export class Publisher implements LinkListener {
   /** Makes what topics are missing; those that cannot be are the failures of their records. */
   async #prepare(call: Call): Promise<void> {
     if (this.#isPrepared(call)) return;
-    const topics = new Set<string>();
+    const topics = new Map<string, BusRecord>();
     for (const index of call.left) {
-      const { channel, topic } = call.records[index]!;
-      if (channel === 'durable' && !this.#space.isKnown(topic)) topics.add(topic);
+      const record = call.records[index]!;
+      if (record.channel !== 'durable' || this.#space.isReady(record)) continue;
+      // A dead letter needs more than another record of its topic.
+      if (!topics.has(record.topic) || record.extensions?.deadLetter !== undefined)
+        topics.set(record.topic, record);
     }
     const refused = new Map<string, BusError>();
     await Promise.all(
-      Array.from(topics, async (topic) => {
+      Array.from(topics, async ([topic, record]) => {
         try {
-          await this.#space.ensureTopic(topic);
+          await this.#space.prepare(record);
         } catch (error) {
           const known = asBusError(error, { topic, broker: 'nats' });
           if (known.retryable) throw known;

@@ -12,6 +12,8 @@ const ONE_TRY = 2_500;
 
 /** JetStream's own codes of what is no failure to us. */
 export const CODES = {
+  /** Ours, for no answer. */
+  unheard: 0,
   consumerNotFound: 10014,
   consumerExists: 10148,
   consumerNameInUse: 10013,
@@ -25,15 +27,18 @@ export const CODES = {
   duplicateInProcess: 10158,
 } as const;
 
-const NO_ANSWER = 0;
-
 /**
  * Nobody answers yet, no peers for placement yet, no leader of the cluster or of what is asked for, and a server that has
  * not caught up. Nothing was stored.
  */
-const PASSING: ReadonlySet<number> = new Set([NO_ANSWER, 10004, 10005, 10008, 10009, 10118, 10163]);
+const PASSING: ReadonlySet<number> = new Set([CODES.unheard, 10004, 10005, 10008, 10009, 10118, 10163]);
 /** Milliseconds between two tries. */
 const PAUSE = 200;
+/** Milliseconds that a JetStream domain of which nothing was ever heard may be on its way. */
+const UNKNOWN_DOMAIN = 1_000;
+
+/** What stays as it is although its code says that the server failed: no JetStream here, or in this account; too few servers. */
+const FINAL: ReadonlySet<number> = new Set([10039, 10074, 10076]);
 
 /** JetStream said no. */
 export interface ApiFailure {
@@ -67,12 +72,14 @@ interface StoredMessage {
 }
 
 /** Nobody answers for JetStream, or for this stream or consumer. */
-const UNHEARD: ApiFailure = { code: 503, err_code: NO_ANSWER, description: 'no JetStream answers' };
+const UNHEARD: ApiFailure = { code: 503, err_code: CODES.unheard, description: 'no JetStream answers' };
 
 /** JetStream's API, as far as it is needed. */
 export class Api {
   readonly #link: Link;
   readonly #root: string;
+  /** Whether JetStream has ever answered. */
+  #heard = false;
 
   constructor(link: Link) {
     const { domain } = link.settings;
@@ -96,18 +103,41 @@ export class Api {
   }
 
   async #persist<T>(once: () => Promise<Incoming>): Promise<Answer<T>> {
-    const end = Date.now() + PATIENCE;
+    const start = Date.now();
     for (;;) {
       const answer = answerOf<T>(await once());
-      if (!this.#mayPass(answer.failure) || Date.now() > end) return answer;
+      if (answer.failure?.err_code !== CODES.unheard) this.#heard = true;
+      if (!this.#mayPass(answer.failure, Date.now() - start)) {
+        if (!this.#heard) this.#checkThere();
+        return answer;
+      }
       await new Promise((resolve) => setTimeout(resolve, PAUSE).unref());
     }
   }
 
   /** Whether asking again may help: a server alone that has no JetStream will not get it. */
-  #mayPass(failure: ApiFailure | undefined): boolean {
-    if (failure === undefined || !PASSING.has(failure.err_code)) return false;
-    return failure.err_code !== NO_ANSWER || this.#link.driver.mayHaveJetStream;
+  #mayPass(failure: ApiFailure | undefined, since: number): boolean {
+    if (failure === undefined || !PASSING.has(failure.err_code) || since > PATIENCE) return false;
+    if (failure.err_code !== CODES.unheard) return true;
+    const { driver, settings } = this.#link;
+    if (!this.#heard && settings.domain !== undefined && !driver.isClustered) return since < UNKNOWN_DOMAIN;
+    return driver.mayHaveJetStream;
+  }
+
+  /** @throws {ConfigError} when nobody answers, and nobody is to be expected */
+  #checkThere(): void {
+    const { driver, settings } = this.#link;
+    if (settings.domain !== undefined) {
+      throw new ConfigError(
+        `nats option "domain" is "${settings.domain}", and no JetStream of that domain answers`,
+        { broker: 'nats' },
+      );
+    }
+    if (driver.mayHaveJetStream) return;
+    throw new ConfigError(
+      'nats: this server has no JetStream, which durable topics need: turn it on, or make the topics ephemeral',
+      { broker: 'nats' },
+    );
   }
 
   /** As `ask`, where a no is an error. */
@@ -203,7 +233,7 @@ export const isPassing = ({ err_code }: ApiFailure): boolean => PASSING.has(err_
 export function apiError(what: string, { code, err_code, description }: ApiFailure): BusError {
   const message = `nats: JetStream refused ${what}: ${description} (${code}/${err_code})`;
   // What a server is short of for a moment has codes of its own; the rest is wrong and stays so.
-  return code >= 500 || PASSING.has(err_code)
+  return (code >= 500 && !FINAL.has(err_code)) || PASSING.has(err_code)
     ? new ConnectionError(message, { broker: 'nats' })
     : new ConfigError(message, { broker: 'nats' });
 }

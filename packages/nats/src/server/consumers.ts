@@ -1,4 +1,4 @@
-import { ConfigError, type StartPosition } from '@ambus/core';
+import { ConfigError, type StartPosition, UnsupportedError } from '@ambus/core';
 import { consumerName, fewSubjectsOf, isLane, RARE_CLASSES, type RecordClass, subjectsOf } from '../names.ts';
 import { apiError, CODES } from './api.ts';
 import { missing, NANOSECONDS, type Space } from './space.ts';
@@ -15,7 +15,7 @@ export interface ConsumerInfo {
   readonly cluster?: { readonly leader?: string };
 }
 
-interface ConsumerConfig {
+export interface ConsumerConfig {
   readonly ack_wait?: number;
   readonly deliver_policy: string;
   readonly opt_start_seq?: number;
@@ -29,17 +29,12 @@ interface ConsumerConfig {
 const GROUP = 'ambus-group';
 const PATTERN = 'ambus-pattern';
 
-/** Milliseconds after which the server forgets a probe whose process died. */
-const PROBE_KEPT = 5_000;
-
 /** Milliseconds that an election may take, and between two looks. */
 const ELECTION = 5_000;
 const LOOK_AGAIN = 50;
 
-/** No group's: those have a hash behind a dash. */
-const DELAYS = 'delays';
-/** Milliseconds after which another bus looks at a delayed record that one has died with. */
-const DELAYS_WAIT = 5_000;
+/** How the server says that of a stream's messages each is for one consumer only. */
+const NOT_UNIQUE = '/10100)';
 
 /** A group, as its plain consumer tells. */
 export interface FoundGroup {
@@ -52,27 +47,53 @@ export interface FoundGroup {
 export const ackWaitOf = (lease: number): number => Math.round(lease / 2);
 
 /** Where a consumer starts, as JetStream wants it. */
-async function startOf(space: Space, from: StartPosition): Promise<Partial<ConsumerConfig>> {
+export async function startOf(space: Space, from: StartPosition): Promise<Partial<ConsumerConfig>> {
+  // By the server's rules: what nobody has worked on yet is everybody's.
+  if (space.streams.retention === 'workqueue') return { deliver_policy: 'all' };
   if (from instanceof Date) {
-    return { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() };
+    return from.getTime() > Date.now()
+      ? { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() }
+      : startAt(await firstSince(space, from.getTime()));
   }
   // Always a number, so that the consumers of rare classes, made later, start at the same place.
   const { state } = await space.info();
   return startAt(from === 'earliest' ? 1 : state.last_seq + 1);
 }
 
-const startAt = (seq: number): Partial<ConsumerConfig> => ({
+/**
+ * The number of the first record that was stored from then on. Looked for here: 2.11 finds a wrong one by time where records
+ * in between were removed.
+ *
+ * @param time - milliseconds since the epoch
+ */
+export async function firstSince(space: Space, time: number): Promise<number> {
+  const { state } = await space.info();
+  let [low, high] = [Math.max(state.first_seq, 1), state.last_seq + 1];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const found = await space.api.next(space.stream, middle, '>');
+    if (found === undefined || found.time >= time) high = middle;
+    else low = found.seq + 1;
+  }
+  return low;
+}
+
+export const startAt = (seq: number): Partial<ConsumerConfig> => ({
   deliver_policy: 'by_start_sequence',
   opt_start_seq: seq,
 });
 
-const filters = (space: Space, recordClass: RecordClass | '*', pattern: string): string[] =>
+export const filters = (space: Space, recordClass: RecordClass | '*', pattern: string): string[] =>
   subjectsOf(pattern).map((subject) => space.names.data(recordClass, subject));
 
 /** In a cluster a consumer is there, and its counts are right, once it has a leader. */
-export async function infoOf(space: Space, name: string): Promise<ConsumerInfo | undefined> {
+export async function infoOf(
+  space: Space,
+  name: string,
+  stream: string = space.stream,
+): Promise<ConsumerInfo | undefined> {
   const end = Date.now() + ELECTION;
-  const ask = () => space.api.ask<ConsumerInfo>(`CONSUMER.INFO.${space.stream}.${name}`);
+  const ask = () => space.api.ask<ConsumerInfo>(`CONSUMER.INFO.${stream}.${name}`);
   let { value, failure } = await ask();
   while (value?.cluster !== undefined && value.cluster.leader === undefined && Date.now() < end) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN).unref());
@@ -84,15 +105,20 @@ export async function infoOf(space: Space, name: string): Promise<ConsumerInfo |
   throw apiError(`consumer ${name}`, failure);
 }
 
-async function create(space: Space, name: string, config: object): Promise<ConsumerInfo> {
-  const { value, failure } = await space.api.ask<ConsumerInfo>(`CONSUMER.CREATE.${space.stream}.${name}`, {
-    stream_name: space.stream,
+export async function create(
+  space: Space,
+  name: string,
+  config: object,
+  stream: string = space.stream,
+): Promise<ConsumerInfo> {
+  const { value, failure } = await space.api.ask<ConsumerInfo>(`CONSUMER.CREATE.${stream}.${name}`, {
+    stream_name: stream,
     config: { name, ...config },
     action: 'create',
   });
   if (value !== undefined) return value;
   if (failure.err_code === CODES.consumerExists || failure.err_code === CODES.consumerNameInUse) {
-    const found = await infoOf(space, name);
+    const found = await infoOf(space, name, stream);
     if (found !== undefined) return found;
   }
   throw apiError(`consumer ${name}`, failure);
@@ -125,6 +151,7 @@ export function classConsumer(base: string, recordClass: RecordClass): string {
  * The group's plain consumer, made if it is missing and may be.
  *
  * @throws {ConfigError} naming the group that is missing
+ * @throws {UnsupportedError} when the stream allows a message only one group, and there is another
  */
 export async function ensureGroup(
   space: Space,
@@ -146,12 +173,28 @@ export async function ensureGroup(
     });
   } catch (error) {
     if (!ConfigError.is(error)) throw error;
+    if (error.message.includes(NOT_UNIQUE)) {
+      throw new UnsupportedError(
+        `group "${group}" on "${pattern}": with the retention "workqueue" of stream "${space.stream}" each message has one group, and another group's pattern overlaps`,
+        { topic: pattern, broker: 'nats', cause: error },
+      );
+    }
     throw new ConfigError(`group "${group}" on "${pattern}" cannot be made: ${error.message}`, {
       topic: pattern,
       broker: 'nats',
       cause: error,
     });
   }
+}
+
+/** All of the group's consumers of rare classes, so that nothing has to be made for the first message of one. */
+export async function ensureClasses(
+  space: Space,
+  info: ConsumerInfo,
+  pattern: string,
+  group: string,
+): Promise<void> {
+  await Promise.all(RARE_CLASSES.map((one) => ensureClass(space, info, pattern, group, one, true)));
 }
 
 /** The group's consumer of a rare class, which starts where the group did. */
@@ -161,9 +204,10 @@ export async function ensureClass(
   pattern: string,
   group: string,
   recordClass: RecordClass,
+  mayCreate: boolean = space.mayCreate,
 ): Promise<ConsumerInfo | undefined> {
   const name = classConsumer(consumerName(pattern, group), recordClass);
-  if (!space.mayCreate) return infoOf(space, name);
+  if (!mayCreate) return infoOf(space, name);
   const { deliver_policy, opt_start_seq, opt_start_time } = config;
   const wait = config.ack_wait ?? 0;
   const made = await create(space, name, {
@@ -190,46 +234,32 @@ async function shorten(space: Space, info: ConsumerInfo, wait: number): Promise<
 /** The rare classes of which records lie, or are scheduled, on the pattern's topics from the group's start on. */
 export async function usedClasses(
   space: Space,
-  { config }: ConsumerInfo,
+  { config }: Pick<ConsumerInfo, 'config'>,
   pattern: string,
 ): Promise<RecordClass[]> {
-  const { names, api, stream } = space;
+  const { names, api, stream, own } = space;
   const seq = config.opt_start_seq ?? 1;
   const asked = fewSubjectsOf(pattern);
-  const has = async (subjectOf: (topic: string) => string, from: number): Promise<boolean> => {
-    const found = await Promise.all(asked.map((topic) => api.next(stream, from, subjectOf(topic))));
+  const has = async (
+    subjectOf: (topic: string) => string,
+    from: number,
+    where: string = stream,
+  ): Promise<boolean> => {
+    const found = await Promise.all(asked.map((topic) => api.next(where, from, subjectOf(topic))));
     return found.some((one) => one !== undefined);
   };
   const [anyScheduled, ...stored] = await Promise.all([
-    has((topic) => names.schedules('*', topic), 1),
+    has((topic) => names.schedules('*', topic), 1, own),
     ...RARE_CLASSES.map((one) => has((topic) => names.data(one, topic), seq)),
   ]);
   const used = anyScheduled
     ? await Promise.all(
         RARE_CLASSES.map(
-          async (one, at) => stored[at] || (await has((topic) => names.schedules(one, topic), 1)),
+          async (one, at) => stored[at] || (await has((topic) => names.schedules(one, topic), 1, own)),
         ),
       )
     : stored;
   return RARE_CLASSES.filter((_, at) => used[at]);
-}
-
-/** An own consumer without acks, gone when nobody has asked for `threshold` milliseconds. */
-export async function createLive(
-  space: Space,
-  name: string,
-  pattern: string,
-  from: StartPosition | number,
-  threshold: number,
-): Promise<ConsumerInfo> {
-  return create(space, name, {
-    ack_policy: 'none',
-    mem_storage: true,
-    num_replicas: 1,
-    inactive_threshold: threshold * NANOSECONDS,
-    filter_subjects: filters(space, '*', pattern),
-    ...(typeof from === 'number' ? startAt(from) : await startOf(space, from)),
-  });
 }
 
 /** All consumers of the stream. */
@@ -263,36 +293,4 @@ export function filtersOf({ filter_subject, filter_subjects }: ConsumerConfig): 
 /** The pattern that a group's consumer, plain or of a rare class, covers. */
 export function coverageOf({ config }: ConsumerInfo): string | undefined {
   return config.metadata?.[PATTERN];
-}
-
-/** The one consumer of all delayed records, for servers that cannot schedule. */
-export function createDelays(space: Space): Promise<ConsumerInfo> {
-  return create(space, DELAYS, {
-    durable_name: DELAYS,
-    ack_policy: 'explicit',
-    ack_wait: DELAYS_WAIT * NANOSECONDS,
-    max_ack_pending: -1,
-    max_deliver: -1,
-    filter_subjects: [space.names.schedules('*', '>')],
-    ...startAt(1),
-  });
-}
-
-/** A consumer that only tells what lies before it; to be deleted. */
-export async function probe(
-  space: Space,
-  name: string,
-  subject: string,
-  from: number | Date,
-): Promise<ConsumerInfo> {
-  return create(space, name, {
-    ack_policy: 'none',
-    mem_storage: true,
-    num_replicas: 1,
-    inactive_threshold: PROBE_KEPT * NANOSECONDS,
-    filter_subjects: [subject],
-    ...(typeof from === 'number'
-      ? startAt(from)
-      : { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() }),
-  });
 }

@@ -1,8 +1,9 @@
 import { compilePattern, type Retention } from '@ambus/core';
 import { nuid } from 'nats';
-import type { LinkListener } from '../link/link.ts';
-import { allConsumers, coverageOf, probe } from './consumers.ts';
+import type { LinkListener } from '../link/contracts.ts';
+import { allConsumers, coverageOf, firstSince } from './consumers.ts';
 import { deleteConsumer } from './delete-consumer.ts';
+import { probe } from './other-consumers.ts';
 import type { Space } from './space.ts';
 
 /** Kept where a topic says nothing: enough to look back. */
@@ -56,14 +57,15 @@ export class Trimmer implements LinkListener {
   /** Also called before a topic is looked at, so that what is seen is what is retained. */
   async trim(topic: string): Promise<void> {
     const space = this.#space;
-    if (!space.mayCreate) return;
+    // A work queue keeps nothing that is settled, and takes no consumer that only looks.
+    if (!space.mayCreate || space.streams.retention === 'workqueue') return;
     this.#published.set(topic, { count: 0, trimmed: Date.now() });
     const subject = space.names.data('*', topic);
     const { state } = await space.info(subject);
     const subjects = Object.entries(state.subjects ?? {});
     const total = subjects.reduce((sum, [, count]) => sum + count, 0);
     const { maxAge, maxMessages = Number.POSITIVE_INFINITY } = this.retentionOf(topic);
-    const eldest = maxAge === undefined ? undefined : new Date(Date.now() - maxAge);
+    const eldest = maxAge === undefined ? undefined : Date.now() - maxAge;
     const isOld =
       eldest !== undefined &&
       (await this.#isOlder(
@@ -74,19 +76,16 @@ export class Trimmer implements LinkListener {
     const settled = await this.#settled(topic, state.last_seq);
     let cutoff =
       total > maxMessages ? await this.#cutoff(subject, state.first_seq, settled + 1, maxMessages) : 0;
-    if (isOld) {
-      const { delivered } = await this.#probe(subject, eldest);
-      cutoff = Math.max(cutoff, delivered.stream_seq + 1);
-    }
+    if (isOld) cutoff = Math.max(cutoff, await firstSince(space, eldest));
     cutoff = Math.min(cutoff, settled + 1);
     if (cutoff > state.first_seq) await space.purge(subject, { seq: cutoff });
   }
 
   /** Whether the first record of one of these subjects is older. */
-  async #isOlder(subjects: readonly string[], than: Date): Promise<boolean> {
+  async #isOlder(subjects: readonly string[], than: number): Promise<boolean> {
     const { api, stream } = this.#space;
     const first = await Promise.all(subjects.map((subject) => api.next(stream, 1, subject)));
-    return first.some((record) => record !== undefined && record.time < than.getTime());
+    return first.some((record) => record !== undefined && record.time < than);
   }
 
   /** Up to which number every group whose pattern matches has settled the topic. */
@@ -132,7 +131,7 @@ export class Trimmer implements LinkListener {
   }
 
   /** What a consumer that started there would have before it. */
-  async #probe(subject: string, from: number | Date): ReturnType<typeof probe> {
+  async #probe(subject: string, from: number): ReturnType<typeof probe> {
     const name = `probe-${nuid.next()}`;
     const info = await probe(this.#space, name, subject, from);
     await deleteConsumer(this.#space, name);

@@ -1,25 +1,15 @@
-import { ConfigError, type TopicConfig } from '@ambus/core';
+import type { BusRecord, TopicConfig } from '@ambus/core';
 import { Delays } from '../consume/delays.ts';
 import type { Link } from '../link/link.ts';
 import { Names } from '../names.ts';
 import { Api, apiError, CODES } from './api.ts';
 import { News } from './news.ts';
+import { ensureKeeper } from './other-consumers.ts';
 import { Trimmer } from './retention.ts';
+import { missing, type StreamInfo, Streams } from './streams.ts';
 
-/** What JetStream says of a stream. */
-export interface StreamInfo {
-  readonly config: Readonly<Record<string, unknown>> & { readonly duplicate_window?: number };
-  readonly created: string;
-  readonly state: {
-    readonly messages: number;
-    readonly first_seq: number;
-    readonly last_seq: number;
-    /** With `subjects_filter`: how many messages each has. */
-    readonly subjects?: Readonly<Record<string, number>>;
-  };
-}
-
-export const NANOSECONDS = 1_000_000;
+export { NANOSECONDS } from './stream-config.ts';
+export { missing } from './streams.ts';
 
 /** Milliseconds that somebody else's store may take in a cluster, and between two looks at it. */
 const IN_PROCESS = 10_000;
@@ -28,24 +18,26 @@ const LOOK_AGAIN = 20;
 /** Stores only what is not there yet. */
 const IF_MISSING = 'Nats-Expected-Last-Subject-Sequence: 0\r\n';
 
-/** The stream that holds one prefix's durable topics: made where it may be, and looked after. */
+/**
+ * The stream that holds one prefix's durable topics: made where it may be, and looked after. The bus's own records and
+ * delayed messages lie in it, too, or in a companion where it would remove them.
+ */
 export class Space {
   readonly link: Link;
   readonly api: Api;
   readonly names: Names;
-  readonly stream: string;
+  readonly streams: Streams;
   readonly news: News;
   readonly trimmer: Trimmer;
   readonly delays: Delays;
   /** Grows each time the server turns out to have lost the stream. */
   generation = 0;
-  /** Milliseconds that the server remembers deduplication keys. */
-  window = 0;
   /** Called when the stream was lost and is there again, empty. */
   readonly onLost: Set<() => void> = new Set();
   readonly #topics = new Map<string, Promise<void>>();
   readonly #known = new Set<string>();
-  #created: string | undefined;
+  /** Topics of dead letters for which there is what keeps them. */
+  readonly #kept = new Set<string>();
   #ensuring: Promise<void> | undefined;
   #verifying: Promise<boolean> | undefined;
 
@@ -53,17 +45,21 @@ export class Space {
     this.link = link;
     this.api = new Api(link);
     this.names = new Names(link.host.prefix);
-    this.stream = link.settings.stream.name ?? link.host.prefix;
+    this.streams = new Streams(link, this.api, this.names);
     this.trimmer = new Trimmer(this);
     this.delays = new Delays(this);
     link.listeners.add(this.trimmer);
     this.news = new News(link, this.names, (topic) => this.#known.delete(topic));
   }
 
-  /** Whether the server itself holds delayed messages. */
-  get canSchedule(): boolean {
-    const [major = 0, minor = 0] = (this.link.driver.version ?? '').split('.').map(Number);
-    return major > 2 || (major === 2 && minor >= 12);
+  /** Holds the messages. */
+  get stream(): string {
+    return this.streams.name;
+  }
+
+  /** Holds the bus's own records and delayed messages. */
+  get own(): string {
+    return this.streams.own;
   }
 
   get mayCreate(): boolean {
@@ -77,8 +73,7 @@ export class Space {
    */
   ensure(what: string): Promise<void> {
     this.news.listen();
-    if (this.link.host.provision === 'none') return Promise.resolve();
-    this.#ensuring ??= this.#findOrCreate(what).catch((error: unknown) => {
+    this.#ensuring ??= this.streams.ensure(what).catch((error: unknown) => {
       this.#ensuring = undefined;
       throw error;
     });
@@ -104,23 +99,34 @@ export class Space {
   }
 
   /** How many messages each matching subject has, however many subjects there are. */
-  async subjects(filter: string): Promise<Map<string, number>> {
+  async subjects(filter: string, stream: string = this.stream): Promise<Map<string, number>> {
     const found = new Map<string, number>();
     for (;;) {
       const request = { subjects_filter: filter, offset: found.size };
-      const { value } = await this.api.ask<StreamInfo & { total?: number }>(
-        `STREAM.INFO.${this.stream}`,
-        request,
-      );
+      const { value } = await this.api.ask<StreamInfo & { total?: number }>(`STREAM.INFO.${stream}`, request);
       const page = Object.entries(value?.state.subjects ?? {});
       for (const [subject, count] of page) found.set(subject, count);
       if (page.length === 0 || found.size >= (value?.total ?? 0)) return found;
     }
   }
 
-  /** Whether nothing needs to be done before a record of this topic is stored. */
-  isKnown(topic: string): boolean {
-    return this.#known.has(topic);
+  /** Whether nothing needs to be done before this record is stored. */
+  isReady(record: BusRecord): boolean {
+    return this.#known.has(record.topic) && (!this.#isKeptApart(record) || this.#kept.has(record.topic));
+  }
+
+  /** What `isReady` asks for is done when it resolves. */
+  async prepare(record: BusRecord): Promise<void> {
+    const { topic } = record;
+    await this.ensureTopic(topic);
+    if (!this.#isKeptApart(record) || this.#kept.has(topic)) return;
+    await ensureKeeper(this, topic);
+    this.#kept.add(topic);
+  }
+
+  /** By interest the server would remove a dead letter at once: mostly there is no group on its topic. */
+  #isKeptApart({ extensions }: BusRecord): boolean {
+    return this.streams.retention === 'interest' && extensions?.deadLetter !== undefined;
   }
 
   /**
@@ -129,11 +135,6 @@ export class Space {
    * @throws {ConfigError} naming it when it is missing and may not be created
    */
   ensureTopic(topic: string, create: boolean = this.mayCreate): Promise<void> {
-    if (this.link.host.provision === 'none' && !create) {
-      this.news.listen();
-      this.#known.add(topic);
-      return Promise.resolve();
-    }
     if (this.#known.has(topic)) return Promise.resolve();
     let ensuring = this.#topics.get(topic);
     if (ensuring === undefined) {
@@ -157,8 +158,17 @@ export class Space {
     subject: string,
     more: { readonly seq?: number; readonly keep?: number } = {},
   ): Promise<number> {
-    const request = { filter: subject, ...more };
-    const { value } = await this.api.ask<{ purged: number }>(`STREAM.PURGE.${this.stream}`, request);
+    return this.#purge(this.stream, subject, more);
+  }
+
+  /** Removes own records or delayed messages. */
+  async purgeOwn(subject: string): Promise<number> {
+    return this.#purge(this.own, subject, {});
+  }
+
+  async #purge(stream: string, filter: string, more: object): Promise<number> {
+    const request = { filter, ...more };
+    const { value } = await this.api.ask<{ purged: number }>(`STREAM.PURGE.${stream}`, request);
     return value?.purged ?? 0;
   }
 
@@ -170,9 +180,13 @@ export class Space {
       const body = JSON.stringify(this.retentionOf(topic));
       const { failure } = await this.#storeIfMissing(subject, body);
       if (failure !== undefined && failure.err_code !== CODES.wrongLastSequence) {
+        if (failure.err_code === CODES.unheard) await this.verify(topic);
         throw apiError(`topic "${topic}"`, failure);
       }
-    } else if ((await this.api.last(this.stream, subject)) === undefined) {
+    } else if (
+      this.link.host.provision !== 'none' &&
+      (await this.api.last(this.own, subject)) === undefined
+    ) {
       throw missing(`topic "${topic}"`, topic);
     }
     if (generation === this.generation) this.#known.add(topic);
@@ -188,85 +202,17 @@ export class Space {
     }
   }
 
-  async #findOrCreate(what: string): Promise<void> {
-    const { value, failure } = await this.api.ask<StreamInfo>(`STREAM.INFO.${this.stream}`);
-    if (value !== undefined) {
-      await this.#adopt(value);
-      return;
-    }
-    if (failure.err_code !== CODES.streamNotFound) throw apiError(`stream ${this.stream}`, failure);
-    if (!this.mayCreate) throw missing(`stream "${this.stream}", for "${what}",`, what);
-    await this.#create();
-  }
-
-  /** Remembers what is there, and widens its window where this bus needs a longer one. */
-  async #adopt({ config, created }: StreamInfo): Promise<void> {
-    this.#created = created;
-    const there = config.duplicate_window ?? 0;
-    const wanted = this.link.host.deduplicationWindow * NANOSECONDS;
-    this.window = there / NANOSECONDS;
-    if (wanted <= there || !this.mayCreate) return;
-    const { value } = await this.api.ask<StreamInfo>(`STREAM.UPDATE.${this.stream}`, {
-      ...config,
-      duplicate_window: wanted,
-    });
-    if (value !== undefined) this.window = wanted / NANOSECONDS;
-  }
-
-  async #create(): Promise<void> {
-    const { stream } = this.link.settings;
-    const window = Math.max(this.link.host.deduplicationWindow, 100);
-    const config = {
-      name: this.stream,
-      description: 'made by ambus',
-      subjects: this.names.stored,
-      retention: stream.retention ?? 'limits',
-      storage: stream.storage ?? 'file',
-      num_replicas: stream.replicas ?? 1,
-      discard: 'old',
-      max_msgs: stream.maxMessages ?? -1,
-      max_bytes: stream.maxBytes ?? -1,
-      max_age: (stream.maxAge ?? 0) * NANOSECONDS,
-      duplicate_window:
-        (stream.maxAge === undefined ? window : Math.min(window, stream.maxAge)) * NANOSECONDS,
-      allow_direct: true,
-      allow_rollup_hdrs: true,
-      allow_msg_ttl: true,
-      ...(this.canSchedule ? { allow_msg_schedules: true } : {}),
-    };
-    const { value, failure } = await this.api.ask<StreamInfo>(`STREAM.CREATE.${this.stream}`, config);
-    if (value !== undefined) {
-      this.#created = value.created;
-      this.window = window;
-      return;
-    }
-    // Another bus was quicker, with options of its own.
-    if (failure.err_code === CODES.streamNameInUse) return this.#adopt(await this.info());
-    throw apiError(`stream ${this.stream}`, failure);
-  }
-
   async #verify(what: string): Promise<boolean> {
-    const { value, failure } = await this.api.ask<StreamInfo>(`STREAM.INFO.${this.stream}`);
-    if (failure !== undefined && failure.err_code !== CODES.streamNotFound) {
-      throw apiError(`stream ${this.stream}`, failure);
-    }
-    if (value !== undefined && (this.#created === undefined || value.created === this.#created)) return false;
-    if (value === undefined) {
-      if (!this.mayCreate) throw missing(`stream "${this.stream}"`, what);
-      await this.#create();
-    } else {
-      await this.#adopt(value);
-    }
-    this.generation++;
+    const before = await this.streams.verify(what);
+    if (before === 'there') return false;
+    const isLost = before === 'lost';
+    if (isLost) this.generation++;
     this.#known.clear();
+    this.#kept.clear();
     this.link.host.warning('the NATS server has lost its state: its stream and groups were made anew', {
-      stream: this.stream,
+      stream: isLost ? this.stream : this.own,
     });
     for (const listener of [...this.onLost]) listener();
-    return true;
+    return isLost;
   }
-}
-
-export function missing(what: string, topic: string): ConfigError {
-  return new ConfigError(`${what} does not exist, and this bus may not create it`, { topic, broker: 'nats' });
 }

@@ -4,6 +4,8 @@ import { checkNatsOptions, type NatsServerOptions } from './options.ts';
 import { planNats, wipeNats } from './plan.ts';
 import { natsSession } from './session.ts';
 
+const IMAGES = { '2.15': 'nats:2.15', '2.11': 'nats:2.11', latest: 'nats:2' };
+
 export const natsKind: Kind<NatsServerOptions> = {
   name: 'nats',
   variable: 'AMB_NATS_URL',
@@ -11,7 +13,7 @@ export const natsKind: Kind<NatsServerOptions> = {
   plan: planNats,
   native: nativeNats,
   // A cluster's servers tell clients their addresses, which a container does not know.
-  image: ({ cluster }) => (cluster ? undefined : { name: 'nats:2' }),
+  image: ({ cluster, version }) => (cluster ? undefined : { name: IMAGES[version ?? 'latest'] }),
   attach(url) {
     const { hostname: host, port, username, password } = new URL(url);
     const login = password

@@ -18,7 +18,7 @@ export async function planNats(options: NatsServerOptions, host: string): Promis
   const routes = cluster === undefined ? [] : await freePorts(cluster);
 
   const address = (port: number): NatsAddress => ({
-    ...{ host: '127.0.0.1', port, ...certificates?.client },
+    ...{ host: '127.0.0.1', port, tlsFirst: options.tls === 'first', ...certificates?.client },
     answer: (nonce) => auth.answer(nonce),
   });
   const answers = (port: number, api: boolean) =>
@@ -34,7 +34,7 @@ export async function planNats(options: NatsServerOptions, host: string): Promis
       // What JetStream confirms is written, and the system keeps what a killed process wrote: a sync after each message
       // would only help against a loss of power.
       ...(jetStream ? ['jetstream { store_dir: data }'] : []),
-      ...(certificates === undefined ? [] : [tlsConfig(options.tls === 'mutual')]),
+      ...(certificates === undefined ? [] : [tlsConfig(options.tls)]),
       ...(routes.length === 0 ? [] : [clusterConfig(routes, index)]),
       // The least that the server takes; it would be minutes.
       'lame_duck_duration: "30s"',
@@ -109,8 +109,8 @@ export async function wipeNats(address: NatsAddress): Promise<void> {
   });
 }
 
-const tlsConfig = (mutual: boolean): string =>
-  `tls { ca_file: ca.pem, cert_file: server.pem, key_file: server.key, verify: ${mutual} }`;
+const tlsConfig = (tls: NatsServerOptions['tls']): string =>
+  `tls { ca_file: ca.pem, cert_file: server.pem, key_file: server.key, verify: ${tls === 'mutual'}, handshake_first: ${tls === 'first'} }`;
 
 const clusterConfig = (routes: readonly number[], index: number): string =>
   `cluster { name: ambus, listen: "127.0.0.1:${routes[index]}", routes: ${JSON.stringify(

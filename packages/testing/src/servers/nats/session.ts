@@ -10,6 +10,8 @@ export interface NatsAddress {
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
+  /** Whether the server says nothing before it has spoken TLS. */
+  readonly tlsFirst?: boolean | undefined;
   /** Fields of CONNECT. */
   answer(nonce: string): object;
 }
@@ -66,13 +68,17 @@ export async function natsSession<T>(
     });
 
   try {
-    listen(plain);
-    const info: ServerInfo = JSON.parse((await next(({ kind }) => kind === 'INFO')).rest);
-    if (info.tls_required) {
-      plain.removeAllListeners('data');
+    const secure = () => {
       const { ca, cert, key } = address;
       socket = connectTls({ socket: plain, ca, cert, key, rejectUnauthorized: ca !== undefined });
       listen(socket);
+    };
+    if (address.tlsFirst) secure();
+    else listen(plain);
+    const info: ServerInfo = JSON.parse((await next(({ kind }) => kind === 'INFO')).rest);
+    if (info.tls_required && !address.tlsFirst) {
+      plain.removeAllListeners('data');
+      secure();
     }
     const connect = {
       verbose: false,

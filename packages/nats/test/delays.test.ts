@@ -1,0 +1,117 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Bus, createBus } from '@ambus/core';
+import { type Server, startServer } from '@ambus/testing';
+import { connect, type NatsConnection } from 'nats';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type NatsOptions, nats } from '../src/index.ts';
+
+const busOf = (server: Server, options: NatsOptions = {}): Promise<Bus> =>
+  createBus({ broker: nats({ url: server.url, ...options }) });
+
+/** What a group on the topic gets. */
+async function collect(bus: Bus, topic: string, group = 'g'): Promise<unknown[]> {
+  const got: unknown[] = [];
+  await bus.subscribe(topic, ({ data }) => void got.push(data), { group });
+  return got;
+}
+
+describe('on a server that cannot schedule', () => {
+  let server: Server;
+  beforeAll(async () => {
+    server = await startServer('nats', { version: '2.11', quiet: true });
+    expect(server.version).toContain('2.11');
+  });
+  afterAll(() => server.close());
+
+  it('the buses deliver a delayed message when it is due, of each class', async () => {
+    await using bus = await busOf(server);
+    const at: [unknown, number][] = [];
+    await bus.subscribe('due', ({ data }) => void at.push([data, Date.now()]), { group: 'g' });
+    const start = Date.now();
+    await bus.publish('due', 'plain', { delay: 600 });
+    await bus.publish('due', 'keyed', { delay: 600, key: 'k' });
+    await bus.publish('due', 'urgent', { delay: 600, priority: 'critical' });
+    await bus.publish('due', 'now');
+    await expect.poll(() => at.length, { timeout: 10_000 }).toBe(4);
+    expect(at.map(([data]) => data).toSorted()).toEqual(['keyed', 'now', 'plain', 'urgent']);
+    for (const [data, time] of at) if (data !== 'now') expect(time - start).toBeGreaterThanOrEqual(590);
+  });
+
+  it('one that is cancelled never comes', async () => {
+    await using bus = await busOf(server);
+    const got = await collect(bus, 'cancelled');
+    const receipt = await bus.publish('cancelled', 'taken back', { delay: 500 });
+    await bus.publish('cancelled', 'kept', { delay: 800 });
+    expect(await bus.cancel(receipt)).toBe(true);
+    await expect.poll(() => got, { timeout: 10_000 }).toEqual(['kept']);
+    expect(await bus.cancel(receipt)).toBe(false);
+  });
+
+  it('it survives a restart of the server, and of its publisher', async () => {
+    {
+      await using publisher = await busOf(server);
+      await publisher.admin.ensureGroup('restarted', 'g', 'new');
+      await publisher.publish('restarted', 'late', { delay: 1_500 });
+    }
+    await using bus = await busOf(server);
+    await server.restart();
+    const got = await collect(bus, 'restarted');
+    await expect.poll(() => got, { timeout: 20_000 }).toEqual(['late']);
+  });
+});
+
+/** Two servers of different versions, one after the other, on the same store. */
+async function upgraded(
+  before: (server: Server) => Promise<void>,
+  after: (server: Server) => Promise<void>,
+): Promise<void> {
+  const store = await mkdtemp(join(tmpdir(), 'ambus-nats-'));
+  const options = { jetStream: false, config: `jetstream { store_dir: "${store}" }`, quiet: true } as const;
+  try {
+    {
+      await using server = await startServer('nats', { ...options, version: '2.11', via: 'native' });
+      await before(server);
+      await server.stop();
+    }
+    await using server = await startServer('nats', { ...options, version: '2.15', via: 'native' });
+    await after(server);
+  } finally {
+    await rm(store, { recursive: true, force: true });
+  }
+}
+
+it('goes on over an upgrade to a server that can schedule', async () => {
+  await upgraded(
+    async (server) => {
+      await using bus = await busOf(server);
+      await bus.admin.ensureGroup('up', 'g', 'new');
+      await bus.publish('up', 'old', { delay: 3_000 });
+    },
+    async (server) => {
+      await using bus = await busOf(server);
+      await bus.publish('up', 'new', { delay: 300 });
+      const got = await collect(bus, 'up');
+      await bus.publish('up', 'newer', { delay: 300 });
+      await expect.poll(() => got.toSorted(), { timeout: 15_000 }).toEqual(['new', 'newer', 'old']);
+      const client = bus.native() as NatsConnection;
+      const { config } = await (await client.jetstreamManager()).streams.info('ambus');
+      expect(config).toMatchObject({ allow_msg_schedules: true });
+    },
+  );
+}, 60_000);
+
+it('takes a stream of its subjects that somebody made without anything else', async () => {
+  await using server = await startServer('nats', { quiet: true });
+  const client = await connect({ servers: `127.0.0.1:${server.port}` });
+  const manager = await client.jetstreamManager();
+  await manager.streams.add({ name: 'mine', subjects: ['ambus.t.>', 'ambus.s.>', 'ambus.m.>'] });
+  await client.close();
+  await using bus = await busOf(server, { stream: { name: 'mine' } });
+  const got = await collect(bus, 'made');
+  await bus.publish('made', 'late', { delay: 300 });
+  await bus.publish('made', 'keyed', { key: 'k' });
+  await expect.poll(() => got.toSorted(), { timeout: 10_000 }).toEqual(['keyed', 'late']);
+  expect((await bus.admin.group('made', 'g'))?.members).toBe(1);
+});

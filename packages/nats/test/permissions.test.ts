@@ -1,0 +1,184 @@
+import { type Bus, type BusOptions, ConfigError, createBus } from '@ambus/core';
+import { type NatsUser, type Server, startServer } from '@ambus/testing';
+import type { NatsConnection } from 'nats';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { nats } from '../src/index.ts';
+import { RESTRICTED } from './support/setup.ts';
+
+const PASSWORD = 'a-password-of-its-own';
+const everythingBut = (kind: 'publish' | 'subscribe', ...deny: string[]): NatsUser => ({
+  user: `no-${kind}-${deny[0]!.replaceAll(/[^a-zA-Z]/g, '')}`,
+  password: PASSWORD,
+  permissions: { [kind]: { deny } },
+});
+
+/** The account of the README, with what it says that a subscription without a group needs. */
+const LISTENER: NatsUser = {
+  user: 'listener',
+  password: PASSWORD,
+  permissions: {
+    ...RESTRICTED.permissions,
+    publish: {
+      allow: [
+        ...(RESTRICTED.permissions as { publish: { allow: string[] } }).publish.allow,
+        '$JS.API.CONSUMER.CREATE.*.*',
+        '$JS.API.CONSUMER.DELETE.*.*',
+      ],
+    },
+  },
+};
+
+const USERS = {
+  listener: LISTENER,
+  mute: everythingBut('publish', '*.e.>'),
+  deaf: everythingBut('subscribe', '*.e.>'),
+  unasked: everythingBut('subscribe', '*.q.>'),
+  unheard: everythingBut('publish', '*.q.>'),
+  storeless: everythingBut('publish', '*.t.>'),
+  unanswered: everythingBut('subscribe', '_INBOX.>'),
+  fetchless: everythingBut('publish', '$JS.API.CONSUMER.MSG.NEXT.>'),
+};
+
+let server: Server;
+beforeAll(async () => {
+  server = await startServer('nats', {
+    auth: 'user',
+    users: [RESTRICTED, ...Object.values(USERS)],
+    quiet: true,
+  });
+});
+afterAll(() => server.close());
+
+/** Long enough that nothing which takes it can be taken for quick. */
+const PUBLISH_TIMEOUT = 20_000;
+
+const busAs = ({ user, password }: NatsUser, more: Partial<BusOptions> = {}): Promise<Bus> =>
+  createBus({
+    broker: nats({ url: `nats://127.0.0.1:${server.port}`, user, password }),
+    topics: { 'e.#': { durability: 'ephemeral' } },
+    publishTimeout: PUBLISH_TIMEOUT,
+    ...more,
+  });
+
+const owner = (): Promise<Bus> => {
+  const { user = '', password = '' } = server.credentials;
+  return busAs({ user, password });
+};
+
+async function refused(work: Promise<unknown>, subject: string): Promise<void> {
+  const start = Date.now();
+  const error = await work.then(
+    () => expect.unreachable('it resolved'),
+    (reason: unknown) => reason as Error,
+  );
+  expect(ConfigError.is(error), String(error)).toBe(true);
+  expect(error.message).toContain(subject);
+  expect(Date.now() - start).toBeLessThan(PUBLISH_TIMEOUT / 4);
+}
+
+describe('an account that may not', () => {
+  it('publish to ephemeral topics hears of it from the publish', async () => {
+    await using bus = await busAs(USERS.mute);
+    await refused(bus.publish('e.a', 1), 'ambus.e.e.a');
+    await bus.publish('durable', 1);
+  });
+
+  it('subscribe to ephemeral topics hears of it from the subscription', async () => {
+    await using bus = await busAs(USERS.deaf);
+    await refused(
+      bus.subscribe('e.a', () => {}),
+      'ambus.e.e.a',
+    );
+    await refused(
+      bus.subscribe('e.#', () => {}, { group: 'g' }),
+      'ambus.e.e',
+    );
+  });
+
+  it('take or send requests hears of it from respond and request', async () => {
+    await using responder = await busAs(USERS.unasked);
+    await refused(
+      responder.respond('q', () => 1),
+      'ambus.q.q',
+    );
+    await using requester = await busAs(USERS.unheard);
+    await refused(requester.request('q', 1, { timeout: PUBLISH_TIMEOUT }), 'ambus.q.q');
+  });
+
+  it('publish to durable topics, or receive answers, hears of it at once', async () => {
+    await using storeless = await busAs(USERS.storeless);
+    await refused(storeless.publish('a', 1), 'ambus.t.n.a');
+    await refused(storeless.publish('a', 1, { key: 'k' }), 'ambus.t.k');
+    await using unanswered = await busAs(USERS.unanswered);
+    await refused(unanswered.publish('a', 1), '_INBOX');
+    await refused(
+      unanswered.subscribe('a', () => {}, { group: 'g' }),
+      '_INBOX',
+    );
+  });
+
+  it('fetch messages sees its subscription end', async () => {
+    await using bus = await busAs(USERS.fetchless);
+    const ended = Promise.withResolvers<unknown>();
+    bus.on('subscription.failed', ({ error }) => ended.resolve(error));
+    await bus.subscribe('f', () => {}, { group: 'g' });
+    expect(ConfigError.is(await ended.promise)).toBe(true);
+  });
+});
+
+it('has consumers for all classes of a group that was made for it', async () => {
+  await using made = await owner();
+  await made.admin.ensureGroup('n.m', 'g', 'new');
+  await using bus = await busAs(RESTRICTED, { provision: 'none' });
+  const got: unknown[] = [];
+  await bus.subscribe('n.m', ({ data }) => void got.push(data), { group: 'g' });
+  await bus.publish('n.m', 'keyed', { key: 'k' });
+  await bus.publish('n.m', 'urgent', { priority: 'critical' });
+  await bus.publish('n.m', 'late', { delay: 300, key: 'k' });
+  await expect.poll(() => got.toSorted(), { timeout: 10_000 }).toEqual(['keyed', 'late', 'urgent']);
+});
+
+it('warns of messages whose consumer it may not make', async () => {
+  await using made = await owner();
+  // A member makes the consumers of classes only when there is something in them.
+  await (await made.subscribe('w', () => {}, { group: 'g' })).unsubscribe();
+  const warnings: string[] = [];
+  const ignore = (): void => {};
+  const logger = {
+    debug: ignore,
+    info: ignore,
+    error: ignore,
+    warn: (_: object, message: string) => void warnings.push(message),
+  };
+  await using bus = await busAs(RESTRICTED, { provision: 'none', logger });
+  await bus.subscribe('w', () => {}, { group: 'g' });
+  await bus.publish('w', 'keyed', { key: 'k' });
+  await expect.poll(() => warnings.join(), { timeout: 10_000 }).toContain('ensureGroup');
+});
+
+it('says what an account lacks for a subscription without a group', async () => {
+  await using made = await owner();
+  await made.publish('live', 1);
+  await using bus = await busAs(RESTRICTED, { provision: 'none' });
+  await refused(
+    bus.subscribe('live', () => {}),
+    '$JS.API.CONSUMER.CREATE',
+  );
+  await using listener = await busAs(LISTENER, { provision: 'none' });
+  const got: unknown[] = [];
+  const live = await listener.subscribe('live', ({ data }) => void got.push(data), { from: 'earliest' });
+  await expect.poll(() => got).toEqual([1]);
+  await live.unsubscribe();
+  const client = made.native() as NatsConnection;
+  const consumers = await (await client.jetstreamManager()).consumers.list('ambus').next();
+  expect(consumers.map(({ name }) => name).filter((name) => name.startsWith('live-'))).toEqual([]);
+});
+
+it('refuses a group where there is no stream, and may look at nothing', async () => {
+  await using bus = await busAs(RESTRICTED, { provision: 'none', prefix: 'nothing' });
+  await refused(
+    bus.subscribe('a', () => {}, { group: 'g' }),
+    'stream "nothing"',
+  );
+  await refused(bus.publish('a', 1), 'stream "nothing"');
+});
