@@ -16,6 +16,8 @@ const SOON = 5e8;
 const LATE = 500;
 /** Milliseconds without one after which the request is taken for lost. */
 const SILENCE = 12_000;
+/** The same in a cluster, where a request to a consumer that was deleted meets nobody who would say so. */
+const SHORT_SILENCE = 2_500;
 /** Milliseconds before a consumer that is moving to another server is asked again. */
 const PAUSE = 150;
 
@@ -106,7 +108,8 @@ export class Flow {
   }
 
   tick(now: number): void {
-    if (this.outstanding === 0 || now - this.#heard < SILENCE || !this.#space.link.canSend) return;
+    const silence = this.#endsWithRequests ? SHORT_SILENCE : SILENCE;
+    if (this.outstanding === 0 || now - this.#heard < silence || !this.#space.link.canSend) return;
     this.open();
     this.#owner.missing();
   }
