@@ -6,7 +6,7 @@ import {
   type Source,
   UnsupportedError,
 } from '@ambus/core';
-import { offsetsAt } from '../group/positions.ts';
+import { offsetsAt, type Place } from '../group/positions.ts';
 import type { Hub, Listener } from '../hub.ts';
 import { LogReader } from '../read/reader.ts';
 import { isLiteral } from '../topics/match.ts';
@@ -95,6 +95,10 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
     part.ledger.raise(start);
   }
 
+  unreadable({ topic, partition }: Place, offset: number, error: unknown): void {
+    this.#hub.host.warning('a record cannot be read, and is left out', { topic, partition, offset, error });
+  }
+
   gone(part: Part, error: BusError): void {
     this.#feed.remove(part);
     if (error.retryable) this.#hub.lostTopic(part.topic);
@@ -142,11 +146,16 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
       })),
     );
     const added = places.filter(({ topic, partition }) => !this.#feed.parts.has(`${topic}/${partition}`));
-    const from = this.#source.from;
-    // What is delayed lies where it was published, perhaps long ago.
+    const { from } = this.#source;
     const asked = existed && from !== 'earliest' ? added.filter(({ kind }) => kind !== 'd') : [];
+    // What is delayed lies where it was published, with the time at which it is due; what it repeats came within the window.
+    const delayed = existed && from !== 'earliest' ? added.filter(({ kind }) => kind === 'd') : [];
+    const earliest = new Date(Math.max(0, this.#since - this.#hub.host.deduplicationWindow));
     const { cluster, catalog } = this.#hub;
-    const offsets = asked.length === 0 ? [] : await offsetsAt(cluster, catalog, asked, from);
+    const offsets = [
+      ...(asked.length === 0 ? [] : await offsetsAt(cluster, catalog, asked, from)),
+      ...(delayed.length === 0 ? [] : await offsetsAt(cluster, catalog, delayed, earliest)),
+    ];
     const starts = new Map(offsets.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
     for (const { topic, partition, kind, busTopic, exact } of added) {
       if (this.#closed || this.#feed.parts.has(`${topic}/${partition}`)) continue;

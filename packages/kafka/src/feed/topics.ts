@@ -39,7 +39,9 @@ export async function sourceTopics(hub: Hub, source: Source, fresh: boolean): Pr
     const names = new Map<string, Kind>(kinds.map((kind) => [hub.place(pattern, kind), kind]));
     if (retries !== undefined) names.set(retries, 'q');
     const exact = !hub.shared.has(hub.place(pattern, 'main'));
-    const topics = await hub.catalog.find([...names.keys()]);
+    // Not what is known: partitions may have been added. It is one request for all subscriptions of a tick.
+    await hub.catalog.refresh([...names.keys()]);
+    const topics = [...names.keys()].flatMap((name) => hub.catalog.known(name) ?? []);
     return topics.map(({ name, leaders }) => ({
       name,
       kind: names.get(name)!,

@@ -19,7 +19,7 @@ import { isLiteral } from '../topics/match.ts';
 import { Committer } from './committer.ts';
 import { Loans, type Receipt, type Return } from './loans.ts';
 import { GroupMember } from './member.ts';
-import { readMarker } from './positions.ts';
+import { type Place, readMarker } from './positions.ts';
 import { MOST_WAITING, moveToRetries } from './retries.ts';
 import { Slots } from './slots.ts';
 
@@ -78,7 +78,13 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
   }
 
   async start(): Promise<void> {
-    const { host, names } = this.#hub;
+    const { host, names, settings } = this.#hub;
+    if (settings.groupInstanceId !== null && this.#isTwin()) {
+      throw new ConfigError(
+        `groupInstanceId "${settings.groupInstanceId}" is in use: this bus has a subscription of group "${this.#source.group}" on "${this.#source.pattern}"`,
+        { broker: 'kafka' },
+      );
+    }
     try {
       await Promise.all([
         this.#hub.listen(this, !isLiteral(this.#source.pattern)),
@@ -97,6 +103,12 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       await this.close();
       throw error;
     }
+  }
+
+  #isTwin(): boolean {
+    for (const one of this.#hub.listeners)
+      if (one instanceof GroupSubscription && one.id === this.id) return true;
+    return false;
   }
 
   topicsAppeared(): void {
@@ -153,6 +165,10 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
 
   restarted(part: Part): void {
     this.#slots.restarted(part);
+  }
+
+  unreadable({ topic, partition }: Place, offset: number, error: unknown): void {
+    this.#hub.host.warning('a record cannot be read, and is left out', { topic, partition, offset, error });
   }
 
   gone(part: Part, error: BusError): void {
@@ -258,14 +274,6 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     this.#feed.close();
     this.#reader.close();
     await Promise.race([this.#member.close(), wait(LAST_COMMIT)]).catch(() => {});
-  }
-
-  /** Leaves without a word, as a process that was killed. */
-  crash(): void {
-    this.#closed = true;
-    this.#feed.close();
-    this.#committer.close();
-    this.#reader.close();
   }
 
   #later(): void {
