@@ -1,6 +1,8 @@
 /** What waits until then, in milliseconds since the epoch. */
 interface Timed {
   readonly due: number;
+  /** Which comes first of those that are due at the same time. */
+  readonly order: number;
 }
 
 /** Things that wait for their time, with one timer for all: a heap, of which the first is due first. */
@@ -52,7 +54,7 @@ export class Agenda<T extends Timed> {
     let at = from;
     while (at > 0) {
       const above = (at - 1) >> 1;
-      if (items[above]!.due <= item.due) break;
+      if (compare(items[above]!, item) <= 0) break;
       items[at] = items[above]!;
       at = above;
     }
@@ -66,8 +68,8 @@ export class Agenda<T extends Timed> {
     for (;;) {
       let below = 2 * at + 1;
       if (below >= items.length) break;
-      if (below + 1 < items.length && items[below + 1]!.due < items[below]!.due) below++;
-      if (items[below]!.due >= item.due) break;
+      if (below + 1 < items.length && compare(items[below + 1]!, items[below]!) < 0) below++;
+      if (compare(items[below]!, item) >= 0) break;
       items[at] = items[below]!;
       at = below;
     }
@@ -88,4 +90,8 @@ export class Agenda<T extends Timed> {
     while (this.#items.length > 0 && this.#items[0]!.due <= now) this.#run(this.#take());
     this.#arm();
   }
+}
+
+function compare(a: Timed, b: Timed): number {
+  return a.due - b.due || a.order - b.order;
 }

@@ -11,6 +11,8 @@ import type { Part } from './part.ts';
 const KEPT = 4 * 1024 * 1024;
 /** What a record takes beside its bytes, about. */
 const OVERHEAD = 512;
+/** How many due records are looked at for where to read next. */
+const LOOKED_AT = 2_000;
 const BACKOFF = 50;
 const LONGEST_BACKOFF = 1_000;
 
@@ -138,18 +140,16 @@ export class Waiting {
       for (;;) {
         const missing = this.#missing.get(part);
         if (missing === undefined || !this.#wants(part)) return;
-        // In the order in which they became due; what lies together mostly did so together.
-        const [from] = missing.keys();
+        const from = lowest(missing.keys());
         try {
-          const { records, next } = await this.#reader.once(part, from!);
+          const { records, next } = await this.#reader.once(part, from);
           // A new leader may not have heard yet that it is stored: then nothing is known of it.
-          if (next <= from!)
-            throw serverError(Code.leaderNotAvailable, `reading "${part.topic}"`, part.topic);
+          if (next <= from) throw serverError(Code.leaderNotAvailable, `reading "${part.topic}"`, part.topic);
           failures = 0;
-          const first = missing.get(from!);
+          const first = missing.get(from);
           if (first !== undefined && records[0]?.offset !== from) {
             this.#take(first);
-            part.vanished(from!);
+            part.vanished(from);
           }
           for (const raw of records) this.#found(part, raw);
         } catch (error) {
@@ -162,6 +162,17 @@ export class Waiting {
       this.#reading.delete(part);
     }
   }
+}
+
+/** Of those that have been due for longest, the first in the log: what lies behind it comes along. */
+function lowest(offsets: Iterable<number>): number {
+  let low = Number.POSITIVE_INFINITY;
+  let left = LOOKED_AT;
+  for (const offset of offsets) {
+    if (left-- === 0) break;
+    if (offset < low) low = offset;
+  }
+  return low;
 }
 
 function size({ record }: Entry): number {
