@@ -16,6 +16,7 @@ import { ensureSource } from '../feed/topics.ts';
 import type { Hub, Listener } from '../hub.ts';
 import { LogReader } from '../read/reader.ts';
 import { isLiteral } from '../topics/match.ts';
+import { Cleaner } from './cleaner.ts';
 import { Committer } from './committer.ts';
 import { Loans, type Receipt, type Return } from './loans.ts';
 import { GroupMember } from './member.ts';
@@ -39,6 +40,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
   readonly #committer: Committer;
   readonly #slots: Slots;
   readonly #loans: Loans;
+  readonly #cleaner: Cleaner;
   #stuckTimer: NodeJS.Timeout | undefined;
   readonly #durable: boolean;
   #paused = false;
@@ -62,6 +64,11 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       membersAre: (members) => this.#loans.membersAre(members),
     });
     this.#loans = new Loans(hub, this.id, this.#feed, () => this.#committer.commit());
+    this.#cleaner = new Cleaner(
+      hub,
+      () => this.#feed.parts.values(),
+      () => this.#committer.commit(),
+    );
     this.#member = new GroupMember(this.id, cluster, settings, {
       state: () => this.#slots.state(),
       topics: () => this.#slots.topics(),
@@ -93,6 +100,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       const marker = this.#durable ? await readMarker(this.#hub.cluster, this.id, names.control) : undefined;
       if (host.provision === 'check' && this.#durable && marker === undefined) throw missing(this.#source);
       this.#member.start();
+      this.#cleaner.start();
       this.#stuckTimer = setInterval(() => this.#lookStuck(), LOOK_STUCK).unref();
       // A group that exists keeps what is published; a dead member may hold up this one's entry until its session ends.
       if (marker === undefined) await this.#slots.ready;
@@ -266,6 +274,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     this.#feed.pause();
     clearTimeout(this.#timer);
     clearInterval(this.#stuckTimer);
+    this.#cleaner.close();
     this.#loans.close();
     this.#hub.unlisten(this, !isLiteral(this.#source.pattern));
     this.#slots.close(new ClosedError('the subscription is closed', { broker: 'kafka' }));

@@ -25,14 +25,28 @@ export function raw(offset: number, options: Partial<InRecord> & { headers?: Buf
   };
 }
 
+interface Stubbed {
+  readonly feed: Feed;
+  readonly part: (options?: Partial<PartOptions>) => Part;
+  readonly got: Entry[];
+  readonly lost: Delivery[];
+  /** Offsets of what could not be read. */
+  readonly warned: number[];
+  /** Members of the group. */
+  readonly present: Set<string>;
+  /** Offsets from which something was read again. */
+  readonly asked: number[];
+  /** What the log of a part still has. */
+  readonly log: Map<number, InRecord>;
+}
+
 /** A feed without a server: what it hands out and whom it asks stands in lists. */
-export function feedOf(source: Partial<Source> = {}) {
+export function feedOf(source: Partial<Source> = {}): Stubbed {
   const got: Entry[] = [];
   const lost: Delivery[] = [];
   const warned: number[] = [];
   const present = new Set<string>();
   const asked: number[] = [];
-  /** What the log of a part still has. */
   const log = new Map<number, InRecord>();
   const reader: FeedReader = {
     add() {},
