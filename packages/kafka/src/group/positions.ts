@@ -129,9 +129,12 @@ export async function makeGroup(
   control: string,
   { places, from, slots, since, anew }: Beginning,
 ): Promise<void> {
-  const known = anew ? [] : await committed(cluster, membership.group);
+  const [known, ends] = await Promise.all([
+    anew ? [] : committed(cluster, membership.group),
+    from === 'earliest' ? [] : offsetsAt(cluster, catalog, places, from),
+  ]);
   const lost = known.some(({ topic }) => topic !== control);
-  const starts = from === 'earliest' || lost ? [] : await offsetsAt(cluster, catalog, places, from);
+  const starts = lost ? [] : ends;
   const entries = starts.map((place) => ({ ...place, metadata: '' }));
   const marker = markerCommit(control, { slots, since: lost ? 0 : since, generation: membership.generation });
   let error = entries.length === 0 ? 0 : await commit(cluster, membership, entries);
