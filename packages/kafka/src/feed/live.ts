@@ -147,15 +147,10 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
     );
     const added = places.filter(({ topic, partition }) => !this.#feed.parts.has(`${topic}/${partition}`));
     const { from } = this.#source;
+    // What is delayed lies where it was published, perhaps long ago.
     const asked = existed && from !== 'earliest' ? added.filter(({ kind }) => kind !== 'd') : [];
-    // What is delayed lies where it was published, with the time at which it is due; what it repeats came within the window.
-    const delayed = existed && from !== 'earliest' ? added.filter(({ kind }) => kind === 'd') : [];
-    const earliest = new Date(Math.max(0, this.#since - this.#hub.host.deduplicationWindow));
     const { cluster, catalog } = this.#hub;
-    const offsets = [
-      ...(asked.length === 0 ? [] : await offsetsAt(cluster, catalog, asked, from)),
-      ...(delayed.length === 0 ? [] : await offsetsAt(cluster, catalog, delayed, earliest)),
-    ];
+    const offsets = asked.length === 0 ? [] : await offsetsAt(cluster, catalog, asked, from);
     const starts = new Map(offsets.map(({ topic, partition, offset }) => [`${topic}/${partition}`, offset]));
     for (const { topic, partition, kind, busTopic, exact } of added) {
       if (this.#closed || this.#feed.parts.has(`${topic}/${partition}`)) continue;

@@ -12,16 +12,11 @@ export interface Opening extends Place {
   readonly until: number;
 }
 
-/**
- * Where a group goes on in each of these partitions.
- *
- * @param since - delayed records due by then were never for it
- */
+/** Where a group goes on in each of these partitions. */
 export async function openings(
   hub: Hub,
   group: string,
   places: readonly (Place & { readonly kind: Kind })[],
-  since: number,
 ): Promise<Opening[]> {
   const { cluster, catalog } = hub;
   const window = Date.now() - hub.host.deduplicationWindow;
@@ -31,19 +26,13 @@ export async function openings(
   const scans = byPlace(
     scanned.length === 0 ? [] : await offsetsAt(cluster, catalog, scanned, new Date(window)),
   );
-  // A delayed record's time is when it is due: behind this are all that are due later.
-  const fresh = scanned.filter((place) => place.kind === 'd' && !known.has(nameOf(place)));
-  const begins = byPlace(
-    fresh.length === 0 || since === 0 ? [] : await offsetsAt(cluster, catalog, fresh, new Date(since)),
-  );
   const queues = places.filter(({ kind }) => kind === 'q');
   const ends = byPlace(queues.length === 0 ? [] : await offsetsAt(cluster, catalog, queues, 'end'));
   return places.map((place) => {
     const name = nameOf(place);
     const { topic, partition } = place;
     const one = known.get(name);
-    const ledger =
-      one === undefined ? new Ledger(begins.get(name)?.offset ?? 0) : Ledger.decode(one.offset, one.metadata);
+    const ledger = one === undefined ? new Ledger(0) : Ledger.decode(one.offset, one.metadata);
     const start = Math.min(ledger.floor, scans.get(name)?.offset ?? ledger.floor);
     return { topic, partition, ledger, start, until: ends.get(name)?.offset ?? 0 };
   });

@@ -227,7 +227,7 @@ export class Slots {
       );
     if (missing.length === 0) return;
     const places = missing.map((place) => ({ ...place, kind: this.#kindOf(place.topic) }));
-    const found = await openings(this.#hub, this.#group, places, this.#marker?.since ?? 0);
+    const found = await openings(this.#hub, this.#group, places);
     if (epoch !== this.#epoch) return;
     for (const one of found) {
       if (this.#feed.parts.has(`${one.topic}/${one.partition}`)) continue;
