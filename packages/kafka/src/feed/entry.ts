@@ -23,7 +23,7 @@ export interface NativeMessage {
 
 /** A record in a subscription; the delivery that core gets is this object, too. */
 export class Entry implements Delivery {
-  readonly record: KafkaRecord;
+  record: KafkaRecord;
   readonly part: Part;
   offset: number;
   /** Deliveries before it came here, where it lay elsewhere then. */
@@ -50,6 +50,12 @@ export class Entry implements Delivery {
     this.order = order;
     const { key } = record.raw;
     this.key = key === null ? undefined : key.toString('latin1');
+  }
+
+  /** Itself, with a copy of its bytes: they hold nothing else that was read with them. */
+  apart(): this {
+    this.record = this.record.copy();
+    return this;
   }
 
   /** The same record for its next delivery. */

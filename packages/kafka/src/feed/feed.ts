@@ -1,13 +1,18 @@
 import type { BusError, Delivery, Sink, Source } from '@ambus/core';
 import type { Settings } from '../options.ts';
 import type { LogReader } from '../read/reader.ts';
-import type { KafkaRecord } from '../wire/record.ts';
-import { Agenda } from './agenda.ts';
-import { DROPPED, Entry, LOST, OUT, SETTLED, WAITING } from './entry.ts';
+import { DROPPED, type Entry, LOST } from './entry.ts';
+import { Handout } from './handout.ts';
+import type { Identity } from './lane.ts';
 import { Lanes } from './lanes.ts';
+import { Lent } from './lent.ts';
+import { Moved } from './moved.ts';
 import type { Origin } from './origin.ts';
 import type { Part } from './part.ts';
 import { ReadyQueue } from './ready.ts';
+import { Settlement } from './settlement.ts';
+import { Stock } from './stock.ts';
+import { Waiting } from './waiting.ts';
 
 /** What a feed leaves to whoever knows where its positions are kept. */
 export interface FeedHost {
@@ -20,71 +25,73 @@ export interface FeedHost {
   /** The log of a part begins anew. */
   restarted(part: Part, start: number): void;
   gone(part: Part, error: BusError): void;
+  /** What lies there is not a record that anybody can read; it was left out. */
+  unreadable(part: Pick<Part, 'topic' | 'partition'>, offset: number, error: unknown): void;
   /** Whether this member of the group is still there. */
   lent(holder: string): boolean;
 }
 
-/** Records of slow keys that may be parked, as a multiple of what is read ahead. */
-const PARKED = 20;
-/** Batches on their way to core at a time: a second is noted while the answer to the first travels. */
-const MOST_NOTES = 2;
-/** Bytes that may wait in one subscription, parked ones included. */
-const MOST_BYTES = 64 * 1024 * 1024;
+/** What of the reader a feed needs. */
+export type FeedReader = Pick<LogReader, 'add' | 'remove' | 'wake' | 'once' | 'onRead' | 'onUnreadable'>;
 
 /** One subscription's window: what was read, by rank and key, and what core has of it. */
 export class Feed {
-  readonly agenda: Agenda<Entry> = new Agenda((entry) => this.#due(entry));
   readonly deduplicationWindow: number;
   readonly parts: Map<string, Part> = new Map();
   readonly source: Source;
+  readonly host: FeedHost;
+  /** What comes later. */
+  readonly waiting: Waiting;
   paused = false;
   readonly #sink: Sink;
-  readonly #host: FeedHost;
-  readonly #reader: LogReader;
-  readonly #settings: Settings;
+  readonly #reader: FeedReader;
   readonly #counted: boolean;
   readonly #ready = new ReadyQueue();
   readonly #lanes: Lanes;
-  #lent = 0;
-  #parked = 0;
-  #bytes = 0;
+  readonly #lent: Lent;
+  readonly #moved = new Moved();
+  readonly #stock: Stock;
+  readonly #handout: Handout;
+  readonly #settlement: Settlement;
   #order = 0;
   #scheduled = false;
-  /** On their way to core: chosen, and not noted yet. */
-  readonly #handing = new Set<Entry>();
-  #handed: Promise<unknown> = Promise.resolve();
-  /** Batches that are being noted. */
-  #notes = 0;
-  #movedAt = 0;
-  readonly #detached = new Set<Part>();
-  /** Records whose retries were read before they themselves. */
-  readonly #moved = new Set<string>();
   #closed = false;
 
   constructor(
     source: Source,
     sink: Sink,
     host: FeedHost,
-    reader: LogReader,
-    settings: Settings,
+    reader: FeedReader,
+    settings: Pick<Settings, 'maxPollRecords'>,
     deduplicationWindow: number,
   ) {
     this.source = source;
+    this.deduplicationWindow = deduplicationWindow;
     this.#sink = sink;
-    this.#host = host;
+    this.host = host;
     this.#reader = reader;
-    this.#settings = settings;
     // Handed on at once, and all partitions of an answer together: the oldest of them comes first.
     reader.onRead = () => {
       if (!this.#closed && this.#scheduled) this.#pump();
     };
-    this.#lanes = new Lanes(this.#ready, Math.max(1, source.prefetch >> 2));
+    reader.onUnreadable = (track, offset, error) => host.unreadable(track, offset, error);
     this.#counted = source.group !== undefined && source.channel === 'durable';
-    this.deduplicationWindow = deduplicationWindow;
+    this.#stock = new Stock(settings);
+    this.#lanes = new Lanes(this.#ready, Math.max(1, source.prefetch >> 2));
+    this.#lent = new Lent(this.#lanes);
+    this.waiting = new Waiting(
+      reader,
+      (entry) => this.enter(entry),
+      (part) => this.wants(part),
+    );
+    const queues = { ready: this.#ready, lanes: this.#lanes, stock: this.#stock };
+    this.#handout = new Handout(source, sink, host, queues, this.#counted, () => this.wake());
+    this.#settlement = new Settlement(this, this.#handout, this.#lanes);
   }
 
   add(part: Part): void {
     this.parts.set(part.place, part);
+    this.#moved.look(part);
     this.#reader.add(part);
   }
 
@@ -92,22 +99,22 @@ export class Feed {
   drain(part: Part): void {
     if (part.draining) return;
     part.draining = true;
+    const own = (entry: Identity): boolean => entry.part === part;
     this.#reader.remove(part);
-    this.agenda.remove((entry) => entry.part === part);
-    this.#recall((entry) => entry.part === part);
-    this.#lanes.drop((entry) => entry.part === part);
-    this.#ready.drop((entry) => entry.part === part);
-    this.#parked -= part.parked;
-    this.#bytes -= part.bytes;
-    part.parked = 0;
-    part.bytes = 0;
-    part.queued = 0;
+    this.#moved.forget(part);
+    this.waiting.clear(part);
+    this.#settlement.recall(own);
+    this.#ready.drop(own);
+    this.#lanes.drop(own);
+    this.#lent.clear(part);
+    this.#stock.clear(part);
+    // Others of its keys may have waited for it, and all for what it could tell.
+    this.wake();
   }
 
   /** Asks core for what it has of a part and has not begun with. */
   recall(part: Part): void {
-    const out = [...part.out].filter((entry) => !this.#handing.has(entry));
-    if (out.length > 0) this.#sink.recall?.(out);
+    this.#handout.askBack(part);
   }
 
   remove(part: Part): void {
@@ -118,51 +125,43 @@ export class Feed {
   /** A part is about to be somebody else's; what core has of it is settled by way of its owner from now on. */
   detach(part: Part): void {
     part.detached = true;
-    if (part.out.size > 0) this.#detached.add(part);
+    if (part.out.size > 0) this.#handout.detached.add(part);
   }
 
   /** Parts that are somebody else's, and of which core still has something. */
   get detached(): Iterable<Part> {
-    return this.#detached;
+    return this.#handout.detached;
   }
 
   /** Milliseconds for which the window has been full with nothing settled, while more waits; 0 where it is not so. */
   get stuck(): number {
-    return this.#lent >= this.source.prefetch && this.#ready.some ? Date.now() - this.#movedAt : 0;
+    return this.full && this.#ready.some ? Date.now() - this.#handout.movedAt : 0;
   }
 
   get full(): boolean {
-    return this.#lent >= this.source.prefetch;
-  }
-
-  lent(holder: string): boolean {
-    return this.#host.lent(holder);
+    return this.#handout.lent >= this.source.prefetch;
   }
 
   /** Another member has it: nothing of its key goes meanwhile. */
   lend(entry: Entry): void {
-    if (entry.key === undefined) return;
-    entry.lane = this.#lanes.of(entry.key);
-    entry.lane.away++;
+    this.#lent.add(entry);
   }
 
   /** Another member has it no longer. `due` where it is to come again. */
   back(part: Part, offset: number, due: number | undefined): void {
     part.ledger.loans.delete(offset);
     part.dirty = true;
-    const entry = part.loaned.get(offset);
-    part.loaned.delete(offset);
+    const entry = this.#lent.take(part, offset);
     if (due === undefined) part.ledger.settle(offset);
     else part.ledger.wait(offset, due);
     if (entry === undefined) return;
-    const { lane } = entry;
-    if (lane !== undefined) lane.away--;
     if (due !== undefined) {
-      if (lane !== undefined && this.source.order === 'block') lane.block(entry);
-      if (due <= Date.now()) this.enter(entry);
-      else this.agenda.add(due, entry);
+      if (due <= Date.now()) {
+        this.block(entry);
+        this.enter(entry);
+      } else this.wait(entry, due);
     }
-    this.#lanes.tidy(lane);
+    this.#lanes.tidy(entry.lane);
     this.wake();
   }
 
@@ -170,11 +169,13 @@ export class Feed {
   lose(parts: readonly Part[]): void {
     const lost: Entry[] = [];
     for (const part of parts) {
-      for (const entry of part.out) {
-        if (!this.#handing.delete(entry)) lost.push(entry);
-        this.#returned(entry, LOST);
+      const handing = new Set(this.#handout.recall((entry) => entry.part === part));
+      for (const entry of [...part.out]) {
+        if (!handing.has(entry)) lost.push(entry);
+        this.#handout.returned(entry, LOST);
+        this.#lanes.tidy(entry.lane);
       }
-      this.#detached.delete(part);
+      this.#handout.detached.delete(part);
       this.remove(part);
     }
     if (lost.length > 0) this.#sink.lost(lost);
@@ -182,37 +183,31 @@ export class Feed {
 
   close(): void {
     this.#closed = true;
-    this.agenda.clear();
+    this.#handout.close();
+    this.waiting.close();
     this.parts.clear();
   }
 
   wants(part: Part): boolean {
-    return (
-      !this.paused &&
-      part.queued - part.parked < this.#settings.maxPollRecords &&
-      this.#parked < this.#settings.maxPollRecords * PARKED &&
-      this.#bytes < MOST_BYTES
-    );
+    return !this.paused && this.#stock.room(part);
   }
 
-  entry(record: KafkaRecord, part: Part, level: number): Entry {
-    return new Entry(record, part, level, this.#order++);
+  /** Place in the order in which records are read. */
+  next(): number {
+    return this.#order++;
   }
 
   enter(entry: Entry): void {
     const { part, key } = entry;
+    if (part.draining) return;
     part.entered(entry);
-    part.queued++;
-    this.#weigh(entry, 1);
+    this.#stock.add(entry);
     if (key === undefined) {
       this.#ready.push(entry);
     } else {
       const lane = this.#lanes.of(key);
       entry.lane = lane;
-      if (this.source.order === 'block' && this.#counted && part.ledger.count(entry.offset) > 0)
-        lane.block(entry);
-      part.parked++;
-      this.#parked++;
+      if (this.#counted && part.ledger.count(entry.offset) > 0) this.block(entry);
       lane.push(entry);
       this.#lanes.offer(lane);
     }
@@ -220,29 +215,28 @@ export class Feed {
   }
 
   wait(entry: Entry, due: number): void {
+    this.block(entry);
+    this.waiting.schedule(this.waiting.note(entry, due));
+  }
+
+  /** With `order: 'block'`, nothing of its key goes before it. */
+  block(entry: Entry): void {
     if (entry.key !== undefined && this.source.order === 'block') this.#lanes.of(entry.key).block(entry);
-    entry.part.delay(entry, due);
   }
 
   /** A part has been read on. */
   read(part: Part): void {
-    if (part.dirty) this.#host.changed();
+    this.#moved.look(part);
+    if (part.dirty) this.host.changed();
     this.wake();
-  }
-
-  restarted(part: Part, start: number): void {
-    this.#host.restarted(part, start);
-  }
-
-  gone(part: Part, error: BusError): void {
-    this.#host.gone(part, error);
   }
 
   /** A record waits for its retry elsewhere: where it came from it is done. */
   move({ topic, partition, offset }: Origin): void {
-    const part = this.parts.get(`${topic}/${partition}`);
+    const place = `${topic}/${partition}`;
+    const part = this.parts.get(place);
     if (part === undefined || part.offset <= offset) {
-      this.#moved.add(`${topic}/${partition}/${offset}`);
+      this.#moved.note(place, offset);
       return;
     }
     if (part.ledger.done(offset)) return;
@@ -252,13 +246,13 @@ export class Feed {
   }
 
   moved(part: Part, offset: number): boolean {
-    return this.#moved.size > 0 && this.#moved.delete(`${part.topic}/${part.partition}/${offset}`);
+    return this.#moved.take(part.place, offset);
   }
 
   /** A record was removed from its topic: what was not handed out of it will not be. */
   removed(part: Part, offset: number): void {
-    const doomed = (entry: Entry): boolean => entry.part === part && entry.offset === offset;
-    this.agenda.remove(doomed);
+    const doomed = (entry: Identity): boolean => entry.part === part && entry.offset === offset;
+    this.waiting.remove(part, offset);
     this.#ready.drop(doomed, (entry) => this.#forget(entry));
     this.#lanes.drop(doomed, (entry) => this.#forget(entry));
   }
@@ -271,71 +265,28 @@ export class Feed {
       this.#scheduled = false;
       if (this.#closed) return;
       this.#pump();
+      this.waiting.wake();
       this.#reader.wake();
     });
   }
 
   settle(deliveries: readonly Delivery[]): Delivery[] {
-    const refused: Delivery[] = [];
-    for (const delivery of deliveries as readonly Entry[]) {
-      if (delivery.state === OUT) {
-        this.#returned(delivery, SETTLED);
-        delivery.lane?.unblock(delivery);
-        if (!delivery.part.detached) delivery.part.ledger.settle(delivery.offset);
-        delivery.part.dirty = true;
-        this.#lanes.tidy(delivery.lane);
-      } else if (delivery.state !== SETTLED) {
-        refused.push(delivery);
-      }
-    }
-    this.wake();
-    return refused;
+    return this.#settlement.settle(deliveries);
   }
 
   /** @returns false where it is no longer this subscription's */
   retry(delivery: Delivery, delay: number): boolean {
-    const entry = delivery as Entry;
-    if (entry.state !== OUT) return false;
-    const again = entry.again();
-    const { lane, part } = entry;
-    this.#returned(entry, SETTLED);
-    if (part.detached) {
-      this.#lanes.tidy(lane);
-      return true;
-    }
-    if (lane !== undefined && this.source.order === 'block') {
-      lane.block(again);
-      this.#recall((other) => other.lane === lane);
-    }
-    part.dirty = true;
-    const due = Date.now() + delay;
-    part.ledger.wait(entry.offset, due);
-    if (!part.draining) {
-      if (delay === 0) this.enter(again);
-      else this.agenda.add(due, again);
-    }
-    this.#lanes.tidy(lane);
-    this.wake();
-    return true;
+    return this.#settlement.retry(delivery, delay);
   }
 
   release(deliveries: readonly Delivery[]): void {
-    for (const delivery of deliveries as readonly Entry[]) {
-      if (delivery.state !== OUT) continue;
-      const { part, lane } = delivery;
-      this.#returned(delivery, SETTLED);
-      if (part.detached) continue;
-      part.ledger.release(delivery.offset);
-      part.dirty = true;
-      if (!part.draining) this.enter(delivery.again());
-      this.#lanes.tidy(lane);
-    }
+    this.#settlement.release(deliveries);
   }
 
   /** Hands nothing more to core; what is on its way comes back uncounted. */
   pause(): void {
     this.paused = true;
-    this.#recall(() => true);
+    this.#settlement.recall(() => true);
   }
 
   resume(): void {
@@ -344,94 +295,11 @@ export class Feed {
   }
 
   #pump(): void {
-    if (this.paused || !this.#host.open || this.#notes >= MOST_NOTES) return;
-    const { prefetch } = this.source;
-    const batch: Entry[] = [];
-    let skipped: Entry[] | undefined;
-    while (this.#lent < prefetch) {
-      const entry = this.#ready.take();
-      if (entry === undefined) break;
-      const { lane, part } = entry;
-      if (part.full && entry.offset >= part.ledger.handed) {
-        skipped ??= [];
-        skipped.push(entry);
-        continue;
-      }
-      if (lane !== undefined) {
-        if (lane.next !== entry || lane.lent >= this.#lanes.most) continue;
-        lane.take();
-        part.parked--;
-        this.#parked--;
-        this.#lanes.offer(lane);
-      }
-      this.#weigh(entry, -1);
-      part.queued--;
-      entry.state = OUT;
-      entry.attempt = this.#counted ? part.ledger.hand(entry.offset) + entry.before : 1;
-      part.out.add(entry);
-      part.dirty = true;
-      this.#lent++;
-      this.#movedAt = Date.now();
-      this.#handing.add(entry);
-      batch.push(entry);
-    }
-    for (const entry of skipped ?? []) this.#ready.push(entry);
-    if (batch.length === 0) return;
-    const noted = this.#host.handing();
-    if (noted === undefined) {
-      this.#hand(batch);
-      return;
-    }
-    this.#notes++;
-    const before = this.#handed;
-    this.#handed = noted
-      .then(() => before)
-      .then(() => {
-        this.#notes--;
-        this.#hand(batch);
-      });
-  }
-
-  #hand(batch: readonly Entry[]): void {
-    // What was taken back or lost meanwhile is not among them any more.
-    const deliveries = batch.filter((entry) => this.#handing.delete(entry));
-    if (deliveries.length > 0 && !this.#closed) this.#sink.deliver(deliveries);
-    this.wake();
-  }
-
-  #due(entry: Entry): void {
-    if (entry.state === WAITING && !entry.part.draining) this.enter(entry);
-  }
-
-  /** Takes back what is on its way to core. */
-  #recall(which: (entry: Entry) => boolean): void {
-    const recalled = [...this.#handing].filter(which);
-    for (const entry of recalled) this.#handing.delete(entry);
-    if (recalled.length > 0) this.release(recalled);
-  }
-
-  #returned(entry: Entry, state: number): void {
-    entry.state = state;
-    entry.part.out.delete(entry);
-    if (entry.part.detached && entry.part.out.size === 0) this.#detached.delete(entry.part);
-    this.#movedAt = Date.now();
-    this.#lent--;
-    if (entry.lane !== undefined) entry.lane.lent--;
+    if (!this.paused && !this.#moved.behind) this.#handout.pump();
   }
 
   #forget(entry: Entry): void {
     entry.state = DROPPED;
-    this.#weigh(entry, -1);
-    entry.part.queued--;
-    if (entry.lane !== undefined) {
-      entry.part.parked--;
-      this.#parked--;
-    }
-  }
-
-  #weigh(entry: Entry, sign: 1 | -1): void {
-    const bytes = sign * (entry.record.raw.value?.length ?? 0);
-    entry.part.bytes += bytes;
-    this.#bytes += bytes;
+    this.#stock.take(entry);
   }
 }

@@ -1,5 +1,8 @@
 import { DROPPED, type Entry } from './entry.ts';
 
+/** Which record it is. */
+export type Identity = Pick<Entry, 'part' | 'offset' | 'order'>;
+
 /** The records of one key that this subscription has read. Only its first may be ready, so that none overtakes another. */
 export class Lane {
   readonly key: string;
@@ -9,7 +12,7 @@ export class Lane {
   away = 0;
   #queue: Entry[] = [];
   /** Nacked with `order: 'block'` and not yet acked, oldest first: by offset and partition. */
-  readonly #blockers: Entry[] = [];
+  readonly #blockers: Identity[] = [];
 
   constructor(key: string) {
     this.key = key;
@@ -42,29 +45,31 @@ export class Lane {
     this.lent++;
   }
 
-  drop(doomed: (entry: Entry) => boolean, each: (entry: Entry) => void = () => {}): void {
+  drop(doomed: (entry: Identity) => boolean, each: (entry: Entry) => void = () => {}): void {
     const dropped = this.#queue.filter(doomed);
     if (dropped.length > 0) this.#queue = this.#queue.filter((entry) => !doomed(entry));
     dropped.forEach(each);
     for (const blocker of this.#blockers.filter(doomed)) this.unblock(blocker);
   }
 
-  block(entry: Entry): void {
+  block(entry: Identity): void {
     if (this.blocks(entry)) return;
-    this.#blockers.push(entry);
+    const { part, offset, order } = entry;
+    // Not itself: its bytes need not stay while it waits.
+    this.#blockers.push({ part, offset, order });
     this.#blockers.sort((a, b) => a.order - b.order);
   }
 
-  blocks(entry: Entry): boolean {
+  blocks(entry: Identity): boolean {
     return this.#blockers.some((one) => sameRecord(one, entry));
   }
 
-  unblock(entry: Entry): void {
+  unblock(entry: Identity): void {
     const at = this.#blockers.findIndex((one) => sameRecord(one, entry));
     if (at >= 0) this.#blockers.splice(at, 1);
   }
 }
 
-function sameRecord(a: Entry, b: Entry): boolean {
+function sameRecord(a: Identity, b: Identity): boolean {
   return a.order === b.order;
 }

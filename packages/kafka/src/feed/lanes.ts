@@ -1,5 +1,5 @@
 import type { Entry } from './entry.ts';
-import { Lane } from './lane.ts';
+import { type Identity, Lane } from './lane.ts';
 import type { ReadyQueue } from './ready.ts';
 
 /** The keys of a subscription that have records waiting or with core; others take no memory. */
@@ -23,8 +23,16 @@ export class Lanes {
     return lane;
   }
 
-  drop(doomed: (entry: Entry) => boolean, each?: (entry: Entry) => void): void {
-    for (const lane of this.#lanes.values()) lane.drop(doomed, each);
+  get size(): number {
+    return this.#lanes.size;
+  }
+
+  /** What is dropped must not be in the ready queue any more: the next of its lane may come there. */
+  drop(doomed: (entry: Identity) => boolean, each?: (entry: Entry) => void): void {
+    for (const lane of [...this.#lanes.values()]) {
+      lane.drop(doomed, each);
+      this.tidy(lane);
+    }
   }
 
   /** Brings what is the lane's turn into the ready queue. */

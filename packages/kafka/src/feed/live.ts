@@ -6,7 +6,7 @@ import {
   type Source,
   UnsupportedError,
 } from '@ambus/core';
-import { offsetsAt } from '../group/positions.ts';
+import { offsetsAt, type Place } from '../group/positions.ts';
 import type { Hub, Listener } from '../hub.ts';
 import { LogReader } from '../read/reader.ts';
 import { isLiteral } from '../topics/match.ts';
@@ -95,6 +95,10 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
     part.ledger.raise(start);
   }
 
+  unreadable({ topic, partition }: Place, offset: number, error: unknown): void {
+    this.#hub.host.warning('a record cannot be read, and is left out', { topic, partition, offset, error });
+  }
+
   gone(part: Part, error: BusError): void {
     this.#feed.remove(part);
     if (error.retryable) this.#hub.lostTopic(part.topic);
@@ -142,7 +146,7 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
       })),
     );
     const added = places.filter(({ topic, partition }) => !this.#feed.parts.has(`${topic}/${partition}`));
-    const from = this.#source.from;
+    const { from } = this.#source;
     // What is delayed lies where it was published, perhaps long ago.
     const asked = existed && from !== 'earliest' ? added.filter(({ kind }) => kind !== 'd') : [];
     const { cluster, catalog } = this.#hub;

@@ -38,5 +38,9 @@ export function readOrigin(raw: InRecord): (Origin & { readonly headers: Buffer 
   const pairs = readHeaders(raw.headers);
   const last = pairs.pop();
   if (last === undefined || last[0] !== ORIGIN) return undefined;
-  return { ...(JSON.parse(String(last[1])) as Origin), headers: writeHeaders(pairs) };
+  try {
+    return { ...(JSON.parse(String(last[1])) as Origin), headers: writeHeaders(pairs) };
+  } catch {
+    return undefined;
+  }
 }

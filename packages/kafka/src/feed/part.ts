@@ -4,10 +4,12 @@ import { readHeaders } from '../driver/records.ts';
 import type { Kind } from '../names.ts';
 import type { Track } from '../read/reader.ts';
 import { KafkaRecord, OWN } from '../wire/record.ts';
-import { DROPPED, type Entry } from './entry.ts';
+import { Entry } from './entry.ts';
 import type { Feed } from './feed.ts';
 import type { Ledger } from './ledger.ts';
 import { readOrigin } from './origin.ts';
+import { Repeats } from './repeats.ts';
+import type { Later } from './waiting.ts';
 
 /** Says of a record without a body that it takes another one back: the offset of that, or its id. */
 export const REMOVE: string = `${OWN}remove`;
@@ -27,10 +29,13 @@ export interface PartOptions {
   readonly exact: boolean;
   /** Delayed records that were due by then were never for this subscription. */
   readonly notDueBefore: number;
+  /** Where the log of a group's retries ended when it was opened: before that it may tell what of other parts is done. */
+  readonly until?: number;
 }
 
 /** One partition in a subscription: turns what is read into entries, and keeps the account of them. */
 export class Part implements Track {
+  readonly options: PartOptions;
   readonly topic: string;
   readonly partition: number;
   readonly kind: Kind;
@@ -57,31 +62,34 @@ export class Part implements Track {
   /** Set when its account is too long: nothing more is handed out until it is shorter. */
   full = false;
   readonly #feed: Feed;
-  readonly #busTopic: string;
-  readonly #exact: boolean;
-  readonly #notDueBefore: number;
-  /** Delayed records by id, until they are due. */
-  readonly #delayed = new Map<string, Entry>();
-  /** Delayed records read before the end of the log was: one of the next records may cancel them. */
-  #held: Entry[] | undefined;
-  readonly #seen = new Map<string, number>();
+  /** Delayed records by id, until they are due, and when that is by their publisher. */
+  readonly #delayed = new Map<string, { readonly offset: number; readonly deliverAt: number }>();
+  /** Read before all of the log was: a later record may cancel a delayed one, and retries do not go before all are known. */
+  #held: Later[] | undefined;
+  readonly #repeats: Repeats;
 
   constructor(options: PartOptions, feed: Feed) {
+    this.options = options;
     this.topic = options.topic;
     this.partition = options.partition;
     this.kind = options.kind;
     this.slot = options.slot;
     this.ledger = options.ledger;
     this.offset = options.start;
-    this.#busTopic = options.busTopic;
-    this.#exact = options.exact;
-    this.#notDueBefore = options.notDueBefore;
     this.#feed = feed;
-    this.#held = options.kind === 'd' ? [] : undefined;
+    this.#repeats = new Repeats(feed.deduplicationWindow);
+    this.#held = options.kind === 'd' || this.behind ? [] : undefined;
   }
 
   get wanted(): boolean {
-    return !this.draining && this.#feed.wants(this);
+    if (this.draining) return false;
+    // What is held takes no room, and others may be waiting for the end of it.
+    return this.#held === undefined ? this.#feed.wants(this) : !this.#feed.paused;
+  }
+
+  /** Whether it may tell what of other parts is done. */
+  get behind(): boolean {
+    return this.offset < (this.options.until ?? 0);
   }
 
   take(records: readonly InRecord[], next: number, end: number): void {
@@ -91,16 +99,12 @@ export class Part implements Track {
     for (const raw of records) {
       if (raw.offset > expected) this.ledger.settle(expected, raw.offset);
       expected = raw.offset + 1;
-      this.#read(raw);
+      this.#tryRead(raw);
     }
     if (next > expected) this.ledger.settle(expected, next);
     this.offset = next;
     if (this.ledger.floor > floor) this.dirty = true;
-    if (this.#held !== undefined && next >= end) {
-      const held = this.#held;
-      this.#held = undefined;
-      for (const entry of held) this.#schedule(entry);
-    }
+    if (this.kind === 'd' ? next >= end : !this.behind) this.#letGo();
     this.#feed.read(this);
   }
 
@@ -108,22 +112,51 @@ export class Part implements Track {
     // Emptied, or deleted and made again: there is nothing between.
     if (this.offset > end) {
       this.offset = start;
-      this.#feed.restarted(this, start);
+      this.#feed.host.restarted(this, start);
       return;
     }
     this.ledger.raise(start);
     this.offset = Math.max(start, this.offset);
     this.dirty = true;
+    if (this.kind !== 'd' && !this.behind) this.#letGo();
     this.#feed.read(this);
   }
 
   gone(error: BusError): void {
-    this.#feed.gone(this, error);
+    this.#feed.host.gone(this, error);
   }
 
-  /** Comes back when it is due. */
-  delay(entry: Entry, due: number): void {
-    this.#feed.agenda.add(due, entry);
+  /** What a record of this part is, read again. */
+  entryOf(raw: InRecord, order: number): Entry | undefined {
+    if (this.kind === 'q') {
+      const origin = readOrigin(raw);
+      return origin === undefined ? undefined : this.#retryOf(raw, origin, order);
+    }
+    const record = this.#record(raw);
+    const ranked = this.kind === 'x' || this.kind === 'd';
+    return new Entry(record, this, ranked ? record.priority : levelOf(this.kind), order);
+  }
+
+  /** A record that was there is not any more. */
+  vanished(offset: number): void {
+    this.#drop(offset);
+    this.#feed.read(this);
+  }
+
+  /** A record that nobody can read must not stop what comes behind it. */
+  #tryRead(raw: InRecord): void {
+    try {
+      this.#read(raw);
+    } catch (error) {
+      this.#drop(raw.offset);
+      this.#feed.host.unreadable(this, raw.offset, error);
+    }
+  }
+
+  #letGo(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const later of held) this.#feed.waiting.schedule(later);
   }
 
   #read(raw: InRecord): void {
@@ -143,31 +176,35 @@ export class Part implements Track {
       return;
     }
     if (kind !== 'x' && kind !== 'd') {
-      if (!done) this.#enter(this.#feed.entry(this.#record(raw), this, levelOf(kind)));
+      if (!done) this.#enter(this.entryOf(raw, this.#feed.next())!);
       return;
     }
     const record = this.#record(raw);
-    if (this.#repeats(record) || done) {
+    // What is delayed has the time at which it is due.
+    if (this.#repeats.has(record, kind === 'd' ? record.time : raw.timestamp) || done) {
       if (!done) this.#drop(offset);
       return;
     }
-    const entry = this.#feed.entry(record, this, record.priority);
+    const entry = new Entry(record, this, record.priority, this.#feed.next());
     if (kind === 'x') {
       this.#enter(entry);
       return;
     }
-    if ((record.deliverAt ?? 0) <= this.#notDueBefore) {
+    const deliverAt = record.deliverAt ?? 0;
+    if (deliverAt <= this.options.notDueBefore) {
       this.#drop(offset);
       return;
     }
-    this.#delayed.set(record.id, entry);
-    if (this.#held !== undefined) this.#held.push(entry);
-    else this.#schedule(entry);
+    const retry = ledger.due.get(offset);
+    if (retry === undefined) this.#delayed.set(record.id, { offset, deliverAt });
+    else this.#feed.block(entry);
+    this.#later(entry, retry ?? deliverAt);
   }
 
   #record(raw: InRecord): KafkaRecord {
     const channel = this.kind === 'r' ? 'request' : this.kind === 'e' ? 'ephemeral' : 'durable';
-    return new KafkaRecord(raw, channel, this.#busTopic, this.topic, this.partition, this.#exact);
+    const { busTopic, exact } = this.options;
+    return new KafkaRecord(raw, channel, busTopic, this.topic, this.partition, exact);
   }
 
   #drop(offset: number): void {
@@ -177,8 +214,7 @@ export class Part implements Track {
 
   #enter(entry: Entry): void {
     const holder = this.ledger.loans.get(entry.offset);
-    if (holder !== undefined && this.#feed.lent(holder)) {
-      this.loaned.set(entry.offset, entry);
+    if (holder !== undefined && this.#feed.host.lent(holder)) {
       this.#feed.lend(entry);
       return;
     }
@@ -188,6 +224,14 @@ export class Part implements Track {
     else this.#feed.wait(entry, due);
   }
 
+  /** Enters when it is due, and when all that must be known before is. */
+  #later(entry: Entry, due: number): void {
+    if (this.ledger.loans.has(entry.offset)) this.#enter(entry);
+    else if (this.#held !== undefined) this.#held.push(this.#feed.waiting.note(entry, due));
+    else if (due <= Date.now()) this.#feed.enter(entry);
+    else this.#feed.waiting.schedule(this.#feed.waiting.note(entry, due));
+  }
+
   /** A retry that waits here instead of in the account of where it came from. */
   #again(raw: InRecord): void {
     const origin = readOrigin(raw);
@@ -195,33 +239,21 @@ export class Part implements Track {
       this.#drop(raw.offset);
       return;
     }
-    const { topic, partition, offset, timestamp } = origin;
-    const record = new KafkaRecord(
-      { ...raw, timestamp, headers: origin.headers },
-      'durable',
-      origin.busTopic,
-      topic,
-      partition,
-      true,
-      offset,
-    );
-    const entry = this.#feed.entry(record, this, origin.level);
-    entry.offset = raw.offset;
-    entry.before = origin.attempts;
     this.#feed.move(origin);
-    const due = this.ledger.due.get(raw.offset) ?? origin.due;
-    if (this.ledger.loans.has(raw.offset) || due <= Date.now()) this.#enter(entry);
-    else this.delay(entry, due);
+    const entry = this.#retryOf(raw, origin, this.#feed.next());
+    const due = this.ledger.due.get(raw.offset);
+    if (due !== undefined) this.#feed.block(entry);
+    this.#later(entry, due ?? origin.due);
   }
 
-  #schedule(entry: Entry): void {
-    if (entry.state === DROPPED) return;
-    const retry = this.ledger.due.get(entry.offset);
-    const due = entry.record.deliverAt ?? 0;
-    if (this.ledger.loans.has(entry.offset)) this.#enter(entry);
-    else if (retry !== undefined) this.#feed.wait(entry, retry);
-    else if (due <= Date.now()) this.#feed.enter(entry);
-    else this.delay(entry, due);
+  #retryOf(raw: InRecord, origin: NonNullable<ReturnType<typeof readOrigin>>, order: number): Entry {
+    const { busTopic, topic, partition, offset, timestamp, headers, level, attempts } = origin;
+    const retried = { ...raw, timestamp, headers };
+    const record = new KafkaRecord(retried, 'durable', busTopic, topic, partition, true, offset);
+    const entry = new Entry(record, this, level, order);
+    entry.offset = raw.offset;
+    entry.before = attempts;
+    return entry;
   }
 
   /** Whether it is a note of ours about another record. */
@@ -233,32 +265,15 @@ export class Part implements Track {
         return true;
       }
       if (name === CANCEL) {
-        const entry = this.#delayed.get(String(value));
+        const delayed = this.#delayed.get(String(value));
         // One that was due when it was cancelled is on its way.
-        if (entry !== undefined && (entry.record.deliverAt ?? 0) > raw.timestamp) {
+        if (delayed !== undefined && delayed.deliverAt > raw.timestamp) {
           this.#delayed.delete(String(value));
-          entry.state = DROPPED;
-          this.#drop(entry.offset);
+          this.#feed.waiting.remove(this, delayed.offset);
+          this.#drop(delayed.offset);
         }
         return true;
       }
-    }
-    return false;
-  }
-
-  /** Whether a record with the same deduplication key came before, within the window. */
-  #repeats(record: KafkaRecord): boolean {
-    const key = record.deduplicationKey;
-    if (key === undefined) return false;
-    const name = `${record.topic} ${key}`;
-    const time = this.kind === 'd' ? record.time : record.raw.timestamp;
-    const known = this.#seen.get(name);
-    if (known !== undefined && time - known < this.#feed.deduplicationWindow) return true;
-    this.#seen.delete(name);
-    this.#seen.set(name, time);
-    for (const [oldest, at] of this.#seen) {
-      if (time - at < this.#feed.deduplicationWindow) break;
-      this.#seen.delete(oldest);
     }
     return false;
   }

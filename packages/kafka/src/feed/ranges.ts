@@ -39,6 +39,7 @@ export class Ranges {
   }
 
   remove(start: number, end: number = start + 1): void {
+    if (start >= end) return;
     const from = this.#below(start);
     const to = this.#atMost(end);
     const cut: number[] = [];

@@ -1,5 +1,6 @@
+import { ConfigError } from '@ambus/core';
 import type { Cluster } from '../driver/cluster.ts';
-import { Code } from '../driver/errors.ts';
+import { Code, isRefusal } from '../driver/errors.ts';
 import type { Committed } from '../driver/group-requests.ts';
 import type { Part } from '../feed/part.ts';
 import type { GroupMember } from './member.ts';
@@ -55,5 +56,18 @@ export function react(cluster: Cluster, member: GroupMember, error: number, gene
   ) {
     // While the group changes a commit may have the number of before; the answer to joining tells then.
     if (member.stable && member.membership?.generation === generation) member.expelled();
+  } else if (error === Code.offsetMetadataTooLarge) {
+    member.refused(
+      new ConfigError(
+        `the server does not take the positions of the group "${member.group}": set its offset.metadata.max.bytes to 4096 or more`,
+        { broker: 'kafka' },
+      ),
+    );
+  } else if (isRefusal(error)) {
+    member.refused(
+      new ConfigError(`this account may not commit positions of the group "${member.group}"`, {
+        broker: 'kafka',
+      }),
+    );
   }
 }

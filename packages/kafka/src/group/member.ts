@@ -1,4 +1,4 @@
-import { BusError, ConfigError } from '@ambus/core';
+import { type BusError, ConfigError, UnsupportedError } from '@ambus/core';
 import { type Cluster, wait } from '../driver/cluster.ts';
 import { Code, isRefusal, serverError } from '../driver/errors.ts';
 import { heartbeat, joinGroup, leaveGroup, type Membership, syncGroup } from '../driver/group-requests.ts';
@@ -17,7 +17,8 @@ import {
 /** What the member needs of the subscription that it is a member for. */
 export interface MemberHost {
   state(): MemberState;
-  topics(): readonly string[];
+  /** What positions of the group lie on: the server forgets those of topics that nobody lists. */
+  topics(): Promise<readonly string[]>;
   /** How many slots the group has, of members that have just joined: asked of the leader. */
   slots(members: readonly MemberState[]): Promise<number>;
   assigned(assignment: Assignment): Promise<void> | void;
@@ -30,6 +31,12 @@ export interface MemberHost {
 const PROTOCOL = 'ambus';
 const BACKOFF = 50;
 const LONGEST_BACKOFF = 1_000;
+/** Milliseconds, in a settled group, before the server is told of topics that appeared or went: it forgets only after days. */
+const LISTING = 60_000;
+/** Milliseconds before a member that the others know by an earlier id joins again. */
+const RENAMED = 100;
+/** Milliseconds that leaving may take. */
+const LEAVING = 1_000;
 
 /** Membership in one Kafka group: joins, gives signs of life, joins again whenever the group changes. */
 export class GroupMember {
@@ -43,7 +50,13 @@ export class GroupMember {
   #again = false;
   #closed = false;
   #lastSign = 0;
+  /** Topics that the server was told of, and when. */
+  #listed = '';
+  #listedAt = 0;
+  /** Settles when the server has named this member; until then it cannot leave. */
+  #naming: Promise<unknown> | undefined;
   #kick: (() => void) | undefined;
+  #refusal: ConfigError | undefined;
   #watch: NodeJS.Timeout | undefined;
   #loop: Promise<void> | undefined;
 
@@ -84,7 +97,14 @@ export class GroupMember {
   /** The server does not know the membership any more. */
   expelled(): void {
     if (this.membership === undefined) return;
-    this.#forget();
+    // Perhaps another has the same static id: the next sign of life tells, and joining again would only expel that one.
+    if (this.#membership.instance === null) this.#forget();
+    this.#kick?.();
+  }
+
+  /** Its commits are refused for good: nothing that it does would be kept. */
+  refused(error: ConfigError): void {
+    this.#refusal = error;
     this.#kick?.();
   }
 
@@ -98,14 +118,22 @@ export class GroupMember {
     this.#closed = true;
     clearInterval(this.#watch);
     this.#kick?.();
-    const { membership } = this;
-    // A static member that goes keeps its place until its session ends: that is what it is for.
-    if (membership !== undefined && membership.instance === null && !this.#cluster.closed) {
-      const node = await this.#cluster.coordinator(this.group);
-      await this.#cluster.send(node, leaveGroup(membership), 1_000).catch(() => {});
+    try {
+      await this.#leave();
+    } catch {
+      // Its session ends by itself.
     }
     this.#link?.close();
     await this.#loop;
+  }
+
+  async #leave(): Promise<void> {
+    // A static member that goes keeps its place until its session ends: that is what it is for.
+    if (this.#membership.instance !== null) return;
+    if (this.#naming !== undefined) await Promise.race([this.#naming, wait(LEAVING)]);
+    if (this.#membership.member === '' || this.#cluster.closed) return;
+    const node = await this.#cluster.coordinator(this.group);
+    await this.#cluster.send(node, leaveGroup(this.#membership), LEAVING);
   }
 
   async #run(): Promise<void> {
@@ -119,8 +147,9 @@ export class GroupMember {
         this.#joined = true;
         await this.#stay();
       } catch (error) {
-        if (this.#closed) return;
-        if (BusError.is(error) && !error.retryable) {
+        if (this.#closed || this.#cluster.closed) return;
+        // Anything else may pass, a refused password too: they are changed while programs run.
+        if (ConfigError.is(error) || UnsupportedError.is(error)) {
           this.#forget();
           this.#host.failed(error);
           return;
@@ -140,8 +169,11 @@ export class GroupMember {
       this.#link = await this.#cluster.dedicated(await this.#cluster.coordinator(this.group));
     }
     const link = this.#link;
+    const topics = await this.#host.topics();
     const since = Date.now();
-    const joined = await link.send(
+    this.#listed = topics.join();
+    this.#listedAt = since;
+    const joining = link.send(
       joinGroup({
         group: this.group,
         member: this.#membership.member,
@@ -149,13 +181,18 @@ export class GroupMember {
         sessionTimeout,
         rebalanceTimeout,
         protocol: PROTOCOL,
-        metadata: writeMember(this.#host.topics(), this.#host.state()),
+        metadata: writeMember(topics, this.#host.state()),
       }),
     );
+    if (this.#membership.member === '') this.#naming = joining.catch(() => {});
+    const joined = await joining;
     if (joined.error === Code.memberIdRequired) {
       this.#membership = { ...this.#membership, member: joined.member };
+      this.#naming = undefined;
+      if (this.#closed) return;
       return this.#join();
     }
+    this.#naming = undefined;
     this.#check(joined.error, 'joining');
     this.alive(Math.max(since, Date.now() - sessionTimeout / 4));
     this.#membership = { ...this.#membership, generation: joined.generation, member: joined.member };
@@ -167,7 +204,12 @@ export class GroupMember {
     );
     this.#check(error, 'joining');
     this.alive(at);
-    await this.#host.assigned(readAssignment(assignment));
+    const assigned = readAssignment(assignment);
+    await this.#host.assigned(assigned);
+    // A static member that has come back: the group was not told, and waits for what the one before had.
+    if (assigned.members.length > 0 && !assigned.members.includes(joined.member)) {
+      setTimeout(() => this.rejoin(), RENAMED).unref();
+    }
   }
 
   async #lead(
@@ -191,6 +233,7 @@ export class GroupMember {
   async #stay(): Promise<void> {
     while (!this.#closed && !this.#again) {
       await this.#sleep();
+      if (this.#refusal !== undefined) throw this.#refusal;
       if (this.#closed || this.#again) return;
       const at = Date.now();
       const error = await this.#link!.send(heartbeat(this.#membership));
@@ -200,6 +243,9 @@ export class GroupMember {
       }
       this.#check(error, 'keeping its place');
       this.alive(at);
+      if (at - this.#listedAt < LISTING) continue;
+      this.#listedAt = at;
+      if ((await this.#host.topics()).join() !== this.#listed) return;
     }
   }
 
@@ -215,8 +261,12 @@ export class GroupMember {
 
   #check(error: number, doing: string): void {
     if (error === 0) return;
-    if (error === Code.unknownMember || error === Code.illegalGeneration || error === Code.fencedInstance) {
-      this.#forget();
+    if (error === Code.unknownMember || error === Code.illegalGeneration) this.#forget();
+    if (error === Code.fencedInstance) {
+      throw new ConfigError(
+        `groupInstanceId "${this.#membership.instance}" is another member's of the group "${this.group}": each needs its own`,
+        { broker: 'kafka' },
+      );
     }
     if (isRefusal(error)) {
       throw new ConfigError(`this account may not use the group "${this.group}"`, { broker: 'kafka' });

@@ -34,7 +34,7 @@ export async function readMarker(
   return found === undefined || found.metadata === '' ? undefined : (JSON.parse(found.metadata) as Marker);
 }
 
-export function markerCommit(control: string, marker: Marker): Committed {
+function markerCommit(control: string, marker: Marker): Committed {
   return { topic: control, partition: 0, offset: 0, metadata: JSON.stringify(marker) };
 }
 
@@ -117,17 +117,37 @@ export async function offsetsAt(
   }
 }
 
-/** Makes a group, as its leader: where it starts on each topic first, and that it exists last. */
+/** How a group is to begin. */
+export interface Beginning {
+  /** Partitions that are there already. */
+  readonly places: readonly Place[];
+  readonly from: StartPosition;
+  readonly slots: number;
+  /** As `Marker.since`. */
+  readonly since: number;
+  /** Whether it begins anew even where it has positions: what was sent while nobody was there is for nobody. */
+  readonly anew: boolean;
+}
+
+/**
+ * Makes a group, as its leader: where it starts on each topic first, and that it exists last. One that has positions was
+ * there and has only lost its note: no position moves, and what has none appeared since, so that it is read from its start.
+ */
 export async function makeGroup(
   cluster: Cluster,
   catalog: Catalog,
   membership: Membership,
-  places: readonly Place[],
-  from: StartPosition,
-  marker: Committed,
+  control: string,
+  { places, from, slots, since, anew }: Beginning,
 ): Promise<void> {
-  const starts = from === 'earliest' ? [] : await offsetsAt(cluster, catalog, places, from);
+  const [known, ends] = await Promise.all([
+    anew ? [] : committed(cluster, membership.group),
+    from === 'earliest' ? [] : offsetsAt(cluster, catalog, places, from),
+  ]);
+  const lost = known.some(({ topic }) => topic !== control);
+  const starts = lost ? [] : ends;
   const entries = starts.map((place) => ({ ...place, metadata: '' }));
+  const marker = markerCommit(control, { slots, since: lost ? 0 : since, generation: membership.generation });
   let error = entries.length === 0 ? 0 : await commit(cluster, membership, entries);
   if (error === 0) error = await commit(cluster, membership, [marker]);
   // The group changed meanwhile: its next leader makes it.

@@ -3,19 +3,12 @@ import { wait } from '../driver/cluster.ts';
 import type { Membership } from '../driver/group-requests.ts';
 import type { Feed } from '../feed/feed.ts';
 import { Ledger } from '../feed/ledger.ts';
-import { Part } from '../feed/part.ts';
+import { Part, type PartOptions } from '../feed/part.ts';
 import { type SourceTopic, sourceTopics } from '../feed/topics.ts';
 import type { Hub } from '../hub.ts';
+import { type Opening, openings } from './openings.ts';
 import type { Assignment, MemberState } from './plan.ts';
-import {
-  committed,
-  type Marker,
-  makeGroup,
-  markerCommit,
-  offsetsAt,
-  type Place,
-  readMarker,
-} from './positions.ts';
+import { type Marker, makeGroup, type Place, readMarker } from './positions.ts';
 
 /** What the slots need of the member and its committer. */
 export interface SlotsHost {
@@ -49,7 +42,7 @@ export class Slots {
   stuck = false;
   #marker: Marker | undefined;
   /** What is to be made by this member, since it leads a group that does not exist yet. */
-  #making: Marker | undefined;
+  #making: Omit<Marker, 'generation'> | undefined;
   #of = 1;
   #epoch = 0;
   #sourceTopics: readonly SourceTopic[] = [];
@@ -97,15 +90,21 @@ export class Slots {
     return this.#of;
   }
 
-  topics(): readonly string[] {
-    return this.#sourceTopics.map(({ name }) => name);
+  /** What the group has positions on, its note of itself included. */
+  async topics(): Promise<readonly string[]> {
+    await this.#lookOnce();
+    return [...this.#sourceTopics.map(({ name }) => name), this.#hub.names.control];
+  }
+
+  async #lookOnce(): Promise<void> {
+    if (!this.#looked) this.#sourceTopics = await sourceTopics(this.#hub, this.#source, true);
+    this.#looked = true;
   }
 
   /** As the leader: how many slots there are, and whether the group has to be made first. */
   async lead(members: readonly MemberState[]): Promise<number> {
     const { cluster, names } = this.#hub;
-    if (!this.#looked) this.#sourceTopics = await sourceTopics(this.#hub, this.#source, true);
-    this.#looked = true;
+    await this.#lookOnce();
     const marker = await readMarker(cluster, this.#group, names.control);
     // Nobody was there to hear it: what was sent meanwhile is for nobody.
     const fleeting = this.#source.channel !== 'durable' && members.every(({ owned }) => owned.length === 0);
@@ -113,7 +112,7 @@ export class Slots {
     if (marker !== undefined && !fleeting) return marker.slots;
     if (this.#hub.host.provision === 'none' && !fleeting) return this.state().slots;
     const slots = marker?.slots ?? Math.max(...members.map((member) => member.slots), this.state().slots);
-    this.#making = { slots, since: this.#existed ? 0 : this.#since(), generation: 0 };
+    this.#making = { slots, since: this.#existed ? 0 : this.#since() };
     return slots;
   }
 
@@ -141,17 +140,28 @@ export class Slots {
     const epoch = this.#epoch;
     sourceTopics(this.#hub, this.#source, false)
       .then(async (topics) => {
-        if (epoch !== this.#epoch || topics.length === this.#sourceTopics.length) return;
+        if (epoch !== this.#epoch) return;
+        // Names and partitions: as many topics may be others, and a topic may have got more partitions.
         this.#sourceTopics = topics;
         if (this.#marker !== undefined && !this.#adopting) await this.#open(epoch);
       })
       .catch(() => {});
   }
 
-  /** The log of a part was deleted and made again. */
+  /** The log of a part was deleted and made again, or cut off by a server that had less of it. */
   restarted(part: Part): void {
+    const { topic, partition } = part;
+    this.#hub.host.warning(
+      'a log ends before what the group has read of it: all that it holds is handled again',
+      {
+        topic,
+        partition,
+        group: this.#group,
+      },
+    );
     this.#feed.lose([part]);
-    this.#feed.add(new Part(this.#partOptions(part.topic, part.partition, new Ledger(0), 0), this.#feed));
+    const options = { ...part.options, ledger: new Ledger(0), start: 0, until: 0 };
+    this.#feed.add(new Part(options, this.#feed));
   }
 
   lost(): void {
@@ -190,8 +200,7 @@ export class Slots {
       }
     }
     for (const slot of slots) this.#owned.add(slot);
-    if (!this.#looked) this.#sourceTopics = await sourceTopics(this.#hub, this.#source, true);
-    this.#looked = true;
+    await this.#lookOnce();
     await this.#open(epoch);
     if (epoch !== this.#epoch) return;
     this.#adopting = false;
@@ -200,19 +209,17 @@ export class Slots {
     if (this.#draining.size > 0) await this.#giveUp();
   }
 
-  /** Makes the group: where it starts on each topic first, and that it exists last. */
-  async #make(making: Marker): Promise<void> {
+  async #make({ slots, since }: Omit<Marker, 'generation'>): Promise<void> {
     const { cluster, catalog, names } = this.#hub;
     const membership = this.#host.membership();
     if (membership === undefined) return;
-    const { from } = this.#source;
     const places = this.#sourceTopics
       .filter(({ kind }) => kind !== 'd' && kind !== 'q')
       .flatMap(({ name, partitions }) => placesOf(name, partitions));
     // One that was there before has lost its note with everything else: all that is there now came after.
-    const start = this.#existed ? 'earliest' : from;
-    const marker = markerCommit(names.control, { ...making, generation: membership.generation });
-    await makeGroup(cluster, catalog, membership, places, start, marker);
+    const from = this.#existed ? 'earliest' : this.#source.from;
+    const anew = this.#source.channel !== 'durable';
+    await makeGroup(cluster, catalog, membership, names.control, { places, from, slots, since, anew });
   }
 
   /** Reads what of the owned slots is not read yet. */
@@ -226,47 +233,23 @@ export class Slots {
           !this.#feed.parts.has(`${topic}/${partition}`),
       );
     if (missing.length === 0) return;
-    const { cluster, catalog } = this.#hub;
-    const found = await committed(cluster, this.#group, missing, true);
-    const known = new Map(found.map((one) => [`${one.topic}/${one.partition}`, one]));
-    const exact = missing.filter(({ topic }) => this.#kindOf(topic) === 'x');
-    const earlier = new Date(Date.now() - this.#hub.host.deduplicationWindow);
-    const scans = exact.length === 0 ? [] : await offsetsAt(cluster, catalog, exact, earlier);
+    const places = missing.map((place) => ({ ...place, kind: this.#kindOf(place.topic) }));
+    const found = await openings(this.#hub, this.#group, places);
     if (epoch !== this.#epoch) return;
-    for (const { topic, partition } of missing) {
-      const key = `${topic}/${partition}`;
-      if (this.#feed.parts.has(key)) continue;
-      const one = known.get(key);
-      const ledger = one === undefined ? new Ledger(0) : Ledger.decode(one.offset, one.metadata);
-      const scan = scans.find((other) => other.topic === topic && other.partition === partition)?.offset;
-      // Delayed records may be taken back by any later one, and repeat any earlier one.
-      const start = this.#kindOf(topic) === 'd' ? 0 : Math.min(ledger.floor, scan ?? ledger.floor);
-      this.#feed.add(new Part(this.#partOptions(topic, partition, ledger, start), this.#feed));
+    for (const one of found) {
+      if (this.#feed.parts.has(`${one.topic}/${one.partition}`)) continue;
+      this.#feed.add(new Part(this.#partOptions(one), this.#feed));
     }
   }
 
-  #partOptions(
-    topic: string,
-    partition: number,
-    ledger: Ledger,
-    start: number,
-  ): ConstructorParameters<typeof Part>[0] {
+  #partOptions(opening: Opening): PartOptions {
     const {
       kind = 'main',
       busTopic = this.#source.pattern,
       exact = false,
-    } = this.#sourceTopics.find(({ name }) => name === topic) ?? {};
-    return {
-      topic,
-      partition,
-      kind,
-      busTopic,
-      exact,
-      ledger,
-      start,
-      slot: partition % this.#of,
-      notDueBefore: this.#marker?.since ?? 0,
-    };
+    } = this.#sourceTopics.find(({ name }) => name === opening.topic) ?? {};
+    const slot = opening.partition % this.#of;
+    return { ...opening, kind, busTopic, exact, slot, notDueBefore: this.#marker?.since ?? 0 };
   }
 
   #kindOf(topic: string): SourceTopic['kind'] {

@@ -18,10 +18,11 @@ import type { Hub, Listener } from '../hub.ts';
 import { LogReader } from '../read/reader.ts';
 import { isLiteral } from '../topics/match.ts';
 import type { Commits } from './accounts.ts';
+import { Cleaner } from './cleaner.ts';
 import { Committer } from './committer.ts';
 import { Loans, type Receipt, type Return } from './loans.ts';
 import { GroupMember } from './member.ts';
-import { readMarker } from './positions.ts';
+import { type Place, readMarker } from './positions.ts';
 import { MOST_WAITING, moveToRetries } from './retries.ts';
 import { Slots } from './slots.ts';
 import { newTransactionalId } from './transaction.ts';
@@ -45,6 +46,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
   readonly #transactional: TransactionalCommitter | undefined;
   readonly #slots: Slots;
   readonly #loans: Loans;
+  readonly #cleaner: Cleaner;
   #stuckTimer: NodeJS.Timeout | undefined;
   readonly #durable: boolean;
   #paused = false;
@@ -74,6 +76,11 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       transaction,
     });
     this.#loans = new Loans(hub, this.id, this.#feed, () => this.#committer.commit());
+    this.#cleaner = new Cleaner(
+      hub,
+      () => this.#feed.parts.values(),
+      () => this.#committer.commit(),
+    );
     this.#member = new GroupMember(this.id, cluster, settings, {
       state: () => this.#slots.state(),
       topics: () => this.#slots.topics(),
@@ -95,7 +102,13 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
   }
 
   async start(): Promise<void> {
-    const { host, names } = this.#hub;
+    const { host, names, settings } = this.#hub;
+    if (settings.groupInstanceId !== null && this.#isTwin()) {
+      throw new ConfigError(
+        `groupInstanceId "${settings.groupInstanceId}" is in use: this bus has a subscription of group "${this.#source.group}" on "${this.#source.pattern}"`,
+        { broker: 'kafka' },
+      );
+    }
     try {
       await Promise.all([
         this.#hub.listen(this, !isLiteral(this.#source.pattern)),
@@ -105,6 +118,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       const marker = this.#durable ? await readMarker(this.#hub.cluster, this.id, names.control) : undefined;
       if (host.provision === 'check' && this.#durable && marker === undefined) throw missing(this.#source);
       this.#member.start();
+      this.#cleaner.start();
       this.#stuckTimer = setInterval(() => this.#lookStuck(), LOOK_STUCK).unref();
       // A group that exists keeps what is published; a dead member may hold up this one's entry until its session ends.
       if (marker === undefined) await this.#slots.ready;
@@ -115,6 +129,12 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       await this.close();
       throw error;
     }
+  }
+
+  #isTwin(): boolean {
+    for (const one of this.#hub.listeners)
+      if (one instanceof GroupSubscription && one.id === this.id) return true;
+    return false;
   }
 
   topicsAppeared(): void {
@@ -172,6 +192,10 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
 
   restarted(part: Part): void {
     this.#slots.restarted(part);
+  }
+
+  unreadable({ topic, partition }: Place, offset: number, error: unknown): void {
+    this.#hub.host.warning('a record cannot be read, and is left out', { topic, partition, offset, error });
   }
 
   gone(part: Part, error: BusError): void {
@@ -279,6 +303,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     this.#feed.pause();
     clearTimeout(this.#timer);
     clearInterval(this.#stuckTimer);
+    this.#cleaner.close();
     this.#loans.close();
     this.#hub.unlisten(this, !isLiteral(this.#source.pattern));
     this.#slots.close(new ClosedError('the subscription is closed', { broker: 'kafka' }));
@@ -287,14 +312,6 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     this.#feed.close();
     this.#reader.close();
     await Promise.race([this.#member.close(), wait(LAST_COMMIT)]).catch(() => {});
-  }
-
-  /** Leaves without a word, as a process that was killed. */
-  crash(): void {
-    this.#closed = true;
-    this.#feed.close();
-    this.#committer.close();
-    this.#reader.close();
   }
 
   #later(): void {

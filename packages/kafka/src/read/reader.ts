@@ -1,11 +1,12 @@
-import { BusError, ConnectionError } from '@ambus/core';
+import { type BusError, ConfigError, ConnectionError, UnsupportedError } from '@ambus/core';
 import { type Cluster, wait } from '../driver/cluster.ts';
 import { Code, isRefusal, serverError } from '../driver/errors.ts';
 import type { Link } from '../driver/link.ts';
 import { type Fetched, type FetchLimits, fetch } from '../driver/log-requests.ts';
-import { decodeBatches, type InRecord } from '../driver/records.ts';
-import { offsetsAt } from '../group/positions.ts';
+import type { Decoded, InRecord } from '../driver/records.ts';
+import { offsetsAt, type Place } from '../group/positions.ts';
 import type { Catalog } from '../topics/catalog.ts';
+import { decodeMost } from './decode.ts';
 
 /** A partition that is being read. */
 export interface Track {
@@ -37,6 +38,9 @@ const SIDE_WAIT = 100;
 const BACKOFF = 50;
 const LONGEST_BACKOFF = 1_000;
 
+/** Read at a time where single records are wanted. */
+const PIECE: FetchLimits = { maxWait: 0, minBytes: 0, maxBytes: 262_144, maxBytesPerPartition: 262_144 };
+
 interface Lane {
   link: Link | undefined;
   busy: boolean;
@@ -53,7 +57,13 @@ export class LogReader {
   readonly #lanes = new Map<number, Lane[]>();
   /** Called when all that came with one answer has been taken. */
   onRead: () => void = () => {};
-  #missing = new Map<Track, number>();
+  /** Called with what lies in a partition and is no record that anybody can read; it is left out. */
+  onUnreadable: (track: Pick<Track, 'topic' | 'partition'>, offset: number, error: unknown) => void =
+    () => {};
+  /** Tracks without a leader that answers, and since when. */
+  readonly #missing = new Map<Track, number>();
+  /** Of these, those that wait until the leaders were asked for again. */
+  readonly #resting = new Set<Track>();
   #scheduled = false;
   #refreshing = false;
   #closed = false;
@@ -72,6 +82,24 @@ export class LogReader {
   remove(track: Track): void {
     this.#tracks.delete(track);
     this.#missing.delete(track);
+    this.#resting.delete(track);
+  }
+
+  /** A piece of what lies from `offset` on, besides what is read in order; `next` is where it ends. */
+  async once({ topic, partition }: Place, offset: number): Promise<Decoded> {
+    const leader = this.#catalog.known(topic)?.leaders[partition] ?? -1;
+    let error: number = Code.leaderNotAvailable;
+    if (leader >= 0) {
+      const [answer] = await this.#cluster.send(leader, fetch([{ topic, partition, offset }], PIECE));
+      if (answer?.error === 0) return decodeMost(answer.records, offset, answer.aborted);
+      error = answer?.error ?? error;
+    }
+    if (error === Code.offsetOutOfRange) {
+      const [start] = await offsetsAt(this.#cluster, this.#catalog, [{ topic, partition }], 'earliest');
+      if (start !== undefined && start.offset > offset) return { records: [], next: start.offset };
+    }
+    await this.#catalog.refresh([topic]);
+    throw serverError(error, `reading "${topic}"`, topic);
   }
 
   /** Something may be wanted that was not. */
@@ -95,7 +123,7 @@ export class LogReader {
     if (this.#closed) return;
     const byNode = new Map<number, Track[]>();
     for (const track of this.#tracks) {
-      if (!track.wanted || this.#busy.has(track)) continue;
+      if (!track.wanted || this.#busy.has(track) || this.#resting.has(track)) continue;
       const leader = this.#catalog.known(track.topic)?.leaders[track.partition] ?? -1;
       if (leader < 0) {
         this.#lookFor(track);
@@ -139,12 +167,12 @@ export class LogReader {
       }
       this.onRead();
     } catch (error) {
-      if (this.#closed) return;
+      if (this.#closed || this.#cluster.closed) return;
       lane.link?.close();
       lane.link = undefined;
       lane.failures++;
-      if (!BusError.is(error) || !ConnectionError.is(error)) {
-        for (const track of tracks) if (this.#tracks.has(track)) track.gone(error as BusError);
+      if (ConfigError.is(error) || UnsupportedError.is(error)) {
+        for (const track of tracks) if (this.#tracks.has(track)) track.gone(error);
       }
       await wait(Math.min(LONGEST_BACKOFF, BACKOFF * 2 ** lane.failures) * (0.5 + Math.random() / 2));
       this.#refresh(tracks);
@@ -160,8 +188,16 @@ export class LogReader {
     if (!this.#tracks.has(track) || track.offset !== asked) return;
     if (error === 0) {
       this.#missing.delete(track);
-      const { records, next } = await decodeBatches(answer.records, asked, answer.aborted);
-      if (this.#tracks.has(track) && track.offset === asked) track.take(records, next, answer.lastStable);
+      const decoded = await this.#decode(track, asked, answer);
+      if (decoded === undefined) return;
+      const { records, next } = decoded;
+      if (!this.#tracks.has(track) || track.offset !== asked) return;
+      if (records.length > 0) {
+        // Behind the others: an answer holds only so much, and the first come first.
+        this.#tracks.delete(track);
+        this.#tracks.add(track);
+      }
+      track.take(records, next, answer.lastStable);
     } else if (error === Code.offsetOutOfRange) {
       const place = [{ topic: track.topic, partition: track.partition }];
       const [start, end] = await Promise.all([
@@ -178,10 +214,23 @@ export class LogReader {
     }
   }
 
+  async #decode(track: Track, asked: number, answer: Fetched): Promise<Decoded | undefined> {
+    try {
+      const { records, next, skipped } = await decodeMost(answer.records, asked, answer.aborted);
+      if (skipped !== undefined) this.onUnreadable(track, skipped.offset, skipped.error);
+      return { records, next };
+    } catch (error) {
+      if (!UnsupportedError.is(error)) throw error;
+      track.gone(error);
+      return undefined;
+    }
+  }
+
   /** The leader is elsewhere, or there is none: asked for again, and given up only when the topic stays away. */
   #lookFor(track: Track): void {
     const since = this.#missing.get(track) ?? Date.now();
     this.#missing.set(track, since);
+    this.#resting.add(track);
     if (Date.now() - since > MISSING && this.#catalog.known(track.topic) === undefined) {
       this.#missing.delete(track);
       track.gone(new ConnectionError(`topic "${track.topic}" is gone`, { broker: 'kafka' }));
@@ -193,12 +242,16 @@ export class LogReader {
   #refresh(tracks: readonly Track[]): void {
     if (this.#refreshing || this.#closed) return;
     this.#refreshing = true;
+    // Longer, the longer it takes.
+    let delay = BACKOFF;
+    for (const since of this.#missing.values()) delay = Math.max(delay, (Date.now() - since) / 2);
     const names = [...new Set([...tracks, ...this.#missing.keys()].map(({ topic }) => topic))];
-    wait(BACKOFF)
+    wait(Math.min(LONGEST_BACKOFF, delay))
       .then(() => this.#catalog.refresh(names))
       .catch(() => {})
       .finally(() => {
         this.#refreshing = false;
+        this.#resting.clear();
         this.wake();
       });
   }

@@ -99,6 +99,27 @@ export class KafkaRecord implements BusRecord {
     return fromHeaders(headers, body, arrival, STYLE);
   }
 
+  /** The same with bytes of its own: those that were fetched share one buffer with all that came along. */
+  copy(): KafkaRecord {
+    const { offset, timestamp, key, value, headers } = this.raw;
+    const raw = {
+      offset,
+      timestamp,
+      key: key === null ? null : Buffer.from(key),
+      value: value === null ? null : Buffer.from(value),
+      headers: Buffer.from(headers),
+    };
+    return new KafkaRecord(
+      raw,
+      this.channel,
+      this.#topic,
+      this.#place,
+      this.#partition,
+      this.#exact,
+      this.#offset,
+    );
+  }
+
   /** Where it was published. */
   placeOf(): readonly [topic: string, partition: number, offset: number] {
     return [this.#place, this.#partition, this.#offset];
