@@ -2,10 +2,12 @@
 //
 //   pnpm run conformance
 //   pnpm run conformance --variants     also clusters and other versions of the servers
+//   pnpm run conformance --from folder  writes it from results that AMBUS_CONFORMANCE_RESULTS=folder has left there
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { CHAPTERS, type ConformanceResults, type Outcome, suite, titleOf } from '@ambus/conformance';
 import { tool } from './run.ts';
 import { suites } from './steps/tests.ts';
@@ -66,16 +68,22 @@ export function matrix(all: readonly ConformanceResults[]): string {
 }
 
 if (import.meta.main) {
-  const folder = mkdtempSync(join(tmpdir(), 'ambus-conformance-'));
+  const { values } = parseArgs({
+    options: { variants: { type: 'boolean', default: false }, from: { type: 'string' } },
+  });
+  const folder = values.from ?? mkdtempSync(join(tmpdir(), 'ambus-conformance-'));
   try {
-    process.env.AMBUS_CONFORMANCE_RESULTS = folder;
-    const files = suites([], process.argv.includes('--variants'));
-    const run = await tool('vitest', 'vitest', ['run', '--no-file-parallelism', ...files]);
+    let output = '';
+    if (values.from === undefined) {
+      process.env.AMBUS_CONFORMANCE_RESULTS = folder;
+      const files = suites(values.variants);
+      ({ output } = await tool('vitest', 'vitest', ['run', '--no-file-parallelism', ...files]));
+    }
     const all = readdirSync(folder)
       .sort()
       .map((file) => JSON.parse(readFileSync(join(folder, file), 'utf8')) as ConformanceResults)
       .sort((a, b) => place(a) - place(b));
-    if (all.length === 0) throw new Error(`no results: ${run.output}`);
+    if (all.length === 0) throw new Error(`no results in ${folder}: ${output}`);
     writeFileSync(PAGE, matrix(all));
     await tool('@biomejs/biome', 'biome', ['check', '--write', PAGE]);
     for (const one of all) {
@@ -86,6 +94,6 @@ if (import.meta.main) {
       if (failed.length > 0) process.exitCode = 1;
     }
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (values.from === undefined) rmSync(folder, { recursive: true, force: true });
   }
 }

@@ -19,19 +19,13 @@ const SUITES: readonly string[] = [
 ];
 const VARIANTS = 'packages/*/test/conformance-*.test.ts';
 
-/** Brokers that do not show all of the suite yet: it runs on them when they are asked for by name. */
-const UNFINISHED: readonly string[] = ['kafka'];
-
 /**
- * The files in which the suite runs on these brokers; without any, on all that are finished.
+ * The files in which the suite runs on each broker.
  *
  * @param variants - on clusters and other versions, too
  */
-export function suites(brokers: string[], variants: boolean): string[] {
-  const leftOut = UNFINISHED.filter((name) => !brokers.includes(name));
-  return globSync([...SUITES, ...(variants ? [VARIANTS] : [])], { cwd: root }).filter(
-    (file) => !leftOut.some((name) => file.split(/[\\/]/).includes(name)),
-  );
+export function suites(variants: boolean): string[] {
+  return globSync([...SUITES, ...(variants ? [VARIANTS] : [])], { cwd: root });
 }
 
 /** One file after the other: most wait for servers and other processes, and nothing is to compete with their timing. */
@@ -45,7 +39,7 @@ export function unit(brokers: string[]): Promise<Tally> {
 
 /** The suite, on one broker after the other. */
 export function conformance(brokers: string[], variants: boolean): Promise<Tally> {
-  return vitest(brokers, [ALONE, ...suites(brokers, variants)]);
+  return vitest(brokers, [ALONE, ...suites(variants)]);
 }
 
 /** Vitest's output is shown while it runs, for it takes longest. */

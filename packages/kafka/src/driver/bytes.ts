@@ -228,7 +228,8 @@ export class Reader {
     let value = 0;
     let scale = 1;
     for (;;) {
-      const byte = this.buf[this.offset++]!;
+      const byte = this.buf[this.offset++];
+      if (byte === undefined) throw new RangeError('a number goes on behind the end of its bytes');
       value += (byte & 0x7f) * scale;
       if (byte < 0x80) break;
       scale *= 128;
