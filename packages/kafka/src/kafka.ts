@@ -2,7 +2,7 @@ import { Kafka, type KafkaBroker } from './broker.ts';
 import { type KafkaOptions, settings } from './options.ts';
 
 /**
- * A broker on Apache Kafka, 2.8 or later.
+ * A broker on Apache Kafka, 3.0 or later.
  *
  * @throws {ConfigError} naming the option or variable, its value and what is allowed
  */

@@ -89,7 +89,7 @@ export function serverError(code: number, doing: string, topic?: string): BusErr
       context,
     );
   }
-  if (code === 35) return new UnsupportedError(`${doing}: the server is older than Kafka 2.8`, context);
+  if (code === 35) return new UnsupportedError(`${doing}: the server is older than Kafka 3.0`, context);
   const retryable = isPassing(code) || !isRefusal(code);
   return new ConnectionError(`${doing}: the server answered "${name}" (${code})`, { ...context, retryable });
 }

@@ -1,7 +1,7 @@
 import type { Reader, Writer } from './bytes.ts';
 
 /**
- * One request of Kafka's protocol, in a fixed version that every server since 2.8 speaks; without tagged fields where what
+ * One request of Kafka's protocol, in a fixed version that every server since 3.0 speaks; without tagged fields where what
  * it is for allows.
  */
 export interface Request<T> {

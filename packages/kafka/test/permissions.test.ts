@@ -1,0 +1,124 @@
+import { BusError, ConfigError, createBus, type Message } from '@ambus/core';
+import { type Server, startServer } from '@ambus/testing';
+import {
+  AclOperationTypes,
+  AclPermissionTypes,
+  AclResourceTypes,
+  Kafka,
+  logLevel,
+  ResourcePatternTypes,
+} from 'kafkajs';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
+import { kafka } from '../src/index.ts';
+
+const LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule';
+const GROUP = { group: 'workers', retry: { maxRetries: 1, delays: [50] } } as const;
+
+let server: Server;
+const as = (username: string) => ({ mechanism: 'plain', username, password: `${username}-secret` }) as const;
+const brokers = (): string => `${server.host}:${server.port}`;
+const connect = (username: string, options: object = {}) =>
+  createBus({
+    broker: kafka({ brokers: brokers(), sasl: as(username), partitions: 2 }),
+    logger: false,
+    publishTimeout: 5_000,
+    ...options,
+  });
+
+beforeAll(async () => {
+  server = await startServer('kafka', {
+    auth: 'plain',
+    quiet: true,
+    properties: {
+      'listener.name.client.plain.sasl.jaas.config': `${LOGIN} required user_owner="owner-secret" user_app="app-secret";`,
+      'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
+      'super.users': 'User:owner;User:ANONYMOUS',
+    },
+  });
+  await allow();
+});
+afterAll(() => server.close());
+
+/** What the README says that an account needs which may create nothing. */
+async function allow(): Promise<void> {
+  const admin = new Kafka({ brokers: [brokers()], sasl: as('owner'), logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  const { TOPIC, GROUP: GROUPS, TRANSACTIONAL_ID } = AclResourceTypes;
+  const { READ, WRITE, DESCRIBE, DELETE } = AclOperationTypes;
+  const rules: [number, string, number[]][] = [
+    [TOPIC, 'ambus.', [READ, WRITE, DESCRIBE]],
+    [TOPIC, 'ambus.-retries.', [DELETE]],
+    [GROUPS, 'ambus.', [READ, DESCRIBE]],
+    [TRANSACTIONAL_ID, 'ambus.', [WRITE, DESCRIBE]],
+  ];
+  await admin.createAcls({
+    acl: rules.flatMap(([resourceType, resourceName, operations]) =>
+      operations.map((operation) => ({
+        resourceType,
+        resourceName,
+        resourcePatternType: ResourcePatternTypes.PREFIXED,
+        principal: 'User:app',
+        host: '*',
+        operation,
+        permissionType: AclPermissionTypes.ALLOW,
+      })),
+    ),
+  });
+  await admin.disconnect();
+}
+
+it('works for an account that may create nothing, once somebody else has made what it uses', async () => {
+  await using owner = await connect('owner');
+  await owner.admin.ensureTopic('orders.made');
+  await owner.admin.ensureTopic('orders.out');
+  await owner.admin.ensureTopic('dead-letters');
+  await owner.admin.ensureGroup('orders.made', 'workers', 'new');
+  await owner.respond('orders.ask', () => 'yes');
+  // The companions, each made by the first message for it.
+  await owner.publish('orders.made', 'urgent by the owner', { priority: 'high' });
+  await owner.publish('orders.made', 'delayed by the owner', { delay: 10 });
+  await owner.publish('orders.made', 'once by the owner', { delivery: 'exactly-once', idempotencyKey: 'a' });
+  expect((await owner.request('orders.ask', 1, { timeout: 10_000 })).data).toBe('yes');
+
+  await using app = await connect('app', { provision: 'none' });
+  const got: unknown[] = [];
+  const live: unknown[] = [];
+  await app.subscribe('orders.made', ({ data }) => void live.push(data));
+  await app.subscribe(
+    'orders.made',
+    async (message: Message) => {
+      if (message.data === 'again' && message.attempt === 1) throw new Error('once more');
+      if (message.data === 'dead') throw new Error('never');
+      if (message.data === 'plain') await message.publish('orders.out', 'made in a transaction');
+      got.push(message.data);
+    },
+    { ...GROUP, transaction: true },
+  );
+  await app.publish('orders.made', 'plain');
+  await app.publish('orders.made', 'keyed', { key: 'k' });
+  await app.publish('orders.made', 'urgent', { priority: 'high' });
+  await app.publish('orders.made', 'later', { delay: 50 });
+  await app.publish('orders.made', 'once', { delivery: 'exactly-once', idempotencyKey: 'b' });
+  await app.publish('orders.made', 'again');
+  await app.publish('orders.made', 'dead');
+  const all = ['plain', 'keyed', 'urgent', 'later', 'once', 'again'];
+  await vi.waitFor(() => expect(got).toEqual(expect.arrayContaining(all)), 15_000);
+  await vi.waitFor(() => expect(live).toEqual(expect.arrayContaining([...all, 'dead'])), 15_000);
+  await vi.waitFor(async () => {
+    const { items } = await app.deadLetters.list();
+    expect(items.map(({ data }) => data)).toEqual(['dead']);
+  }, 15_000);
+  expect((await app.request('orders.ask', 1, { timeout: 10_000 })).data).toBe('yes');
+});
+
+it('says at once what an account may not', async () => {
+  await using owner = await connect('owner');
+  await owner.admin.ensureGroup('somewhere', 'workers', 'new');
+  await using app = await connect('app');
+  const missing: unknown = await app.subscribe('nowhere', () => {}, GROUP).catch((error: unknown) => error);
+  expect(BusError.is(missing) && !missing.retryable && missing.message).toContain('nowhere');
+  await using foreign = await connect('app', { prefix: 'others', provision: 'none' });
+  await expect(foreign.publish('orders.made', 1)).rejects.toSatisfy(
+    (error: unknown) => ConfigError.is(error) || (BusError.is(error) && !error.retryable),
+  );
+});
