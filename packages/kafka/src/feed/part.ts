@@ -18,6 +18,8 @@ export const CANCEL: string = `${OWN}cancel`;
 /** Where a part stands in the server's names, and where it goes on. */
 export interface PartOptions {
   readonly topic: string;
+  /** The topic's id when it was opened, where that is known: one that is made again has another. */
+  readonly topicId?: string | undefined;
   readonly partition: number;
   readonly kind: Kind;
   readonly slot: number;

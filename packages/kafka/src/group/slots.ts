@@ -150,18 +150,22 @@ export class Slots {
 
   /** The log of a part was deleted and made again, or cut off by a server that had less of it. */
   restarted(part: Part): void {
-    const { topic, partition } = part;
-    this.#hub.host.warning(
-      'a log ends before what the group has read of it: all that it holds is handled again',
-      {
-        topic,
-        partition,
-        group: this.#group,
-      },
-    );
     this.#feed.lose([part]);
     const options = { ...part.options, ledger: new Ledger(0), start: 0, until: 0 };
     this.#feed.add(new Part(options, this.#feed));
+    void this.#warnOfTruncation(part).catch(() => {});
+  }
+
+  /** Not of a topic that was deleted and made again: its new log has nothing of the old one. */
+  async #warnOfTruncation({ topic, partition, options: { topicId } }: Part): Promise<void> {
+    const { catalog, host } = this.#hub;
+    await catalog.refresh([topic]);
+    if (topicId === undefined || catalog.known(topic)?.id !== topicId) return;
+    host.warning('a log ends before what the group has read of it: all that it holds is handled again', {
+      topic,
+      partition,
+      group: this.#group,
+    });
   }
 
   lost(): void {
@@ -249,7 +253,8 @@ export class Slots {
       exact = false,
     } = this.#sourceTopics.find(({ name }) => name === opening.topic) ?? {};
     const slot = opening.partition % this.#of;
-    return { ...opening, kind, busTopic, exact, slot, notDueBefore: this.#marker?.since ?? 0 };
+    const topicId = this.#hub.catalog.known(opening.topic)?.id;
+    return { ...opening, topicId, kind, busTopic, exact, slot, notDueBefore: this.#marker?.since ?? 0 };
   }
 
   #kindOf(topic: string): SourceTopic['kind'] {
