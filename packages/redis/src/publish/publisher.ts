@@ -23,6 +23,8 @@ export const DEFAULT_MAX_MESSAGES = 10_000;
 
 /** Records in one script: while the server works on these, the next are made. */
 const CALL_SIZE = 128;
+/** The same of requests and answers: who gets the first of them works while the rest is on its way. */
+const ASKED_SIZE = 32;
 /** Bytes that are enough for one: the server reads it as a whole, and has a limit for that. */
 const CALL_BYTES = 8 * 1024 * 1024;
 
@@ -62,7 +64,8 @@ export class Publisher {
       }
       const call = this.#call(open, calls, record, deadline);
       call.add(record, index, this.#limitsOf);
-      if (call.size >= CALL_SIZE || call.bytes >= CALL_BYTES) {
+      const isAsked = record.channel === 'request' || record.channel === 'reply';
+      if (call.size >= (isAsked ? ASKED_SIZE : CALL_SIZE) || call.bytes >= CALL_BYTES) {
         this.#send(call);
         open.delete(wayOf(call));
       }
