@@ -1,22 +1,9 @@
 import { createServer } from 'node:net';
 import { type Bus, ConnectionError, createBus } from '@ambus/core';
 import type { Server } from '@ambus/testing';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type KafkaOptions, kafka } from '../src/index.ts';
-import { startKafka } from './support/setup.ts';
-
-const servers = new Map<string, Promise<Server>>();
-afterAll(async () => {
-  for (const server of servers.values()) await (await server).close();
-});
-
-/** Servers that several tests share. */
-function shared(options: NonNullable<Parameters<typeof startKafka>[0]>): Promise<Server> {
-  const name = JSON.stringify(options);
-  const server = servers.get(name) ?? startKafka(options);
-  servers.set(name, server);
-  return server;
-}
+import { shared } from './support/shared.ts';
 
 const makeBus = ({ host, port }: Server, options: KafkaOptions): Promise<Bus> =>
   createBus({ broker: kafka({ brokers: `${host}:${port}`, partitions: 2, ...options }) });

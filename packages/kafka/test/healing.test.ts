@@ -1,22 +1,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { type Bus, createBus, silentLogger } from '@ambus/core';
 import type { Server } from '@ambus/testing';
-import { afterAll, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { type KafkaOptions, kafka } from '../src/index.ts';
 import { startKafka } from './support/setup.ts';
-
-const servers = new Map<string, Promise<Server>>();
-afterAll(async () => {
-  for (const server of servers.values()) await (await server).close();
-});
-
-/** Servers that several tests share. */
-function shared(options: NonNullable<Parameters<typeof startKafka>[0]>): Promise<Server> {
-  const name = JSON.stringify(options);
-  const server = servers.get(name) ?? startKafka(options);
-  servers.set(name, server);
-  return server;
-}
+import { shared } from './support/shared.ts';
 
 const makeBus = ({ nodes }: Server, options: KafkaOptions = {}, more: object = {}): Promise<Bus> =>
   createBus({

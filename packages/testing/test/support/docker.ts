@@ -101,7 +101,7 @@ async function makeImages(directory: string, docker: (...args: string[]) => Prom
 
   for (const [from, tag] of [
     [redis, 'redis:8-alpine'],
-    [cached('nats-2'), 'nats:2'],
+    [cached('nats-2.15'), 'nats:2'],
   ] as const) {
     const archive = join(directory, 'image.tar');
     await run('tar', ['-C', from, '-cf', archive, '.']);

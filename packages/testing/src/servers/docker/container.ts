@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { ConnectionError } from '@ambus/core';
 import type { StartedTestContainer } from 'testcontainers';
 import type { ContainerImage, NodePlan } from '../kind.ts';
 import type { DockerRuntime } from './runtime.ts';
@@ -10,7 +12,7 @@ const HOME = '/ambus';
  * tells its clients are right.
  */
 export async function startContainer(
-  { library }: DockerRuntime,
+  { library, client }: DockerRuntime,
   image: ContainerImage,
   plan: NodePlan,
 ): Promise<StartedTestContainer> {
@@ -22,21 +24,43 @@ export async function startContainer(
     }
   }
   const command = image.command?.(plan.program, plan.args) ?? [plan.program, ...plan.args];
+  const name = `ambus-${randomUUID()}`;
   const container = new LoopbackContainer(image.name)
+    .withName(name)
     .withExposedPorts(...plan.ports.map((port) => ({ container: port, host: port })))
     .withEnvironment({ ...plan.env })
     .withWaitStrategy(AT_ONCE);
   // What an image runs by itself is at home where the image says.
-  if (command.length === 0) return container.start();
-  return (
+  if (command.length > 0) {
     container
       .withWorkingDir(HOME)
       // Images with a user of their own could not write where the files are.
       .withUser('0')
       .withCopyContentToContainer(contents(plan.files))
-      .withCommand(command)
-      .start()
-  );
+      .withCommand(command);
+  }
+  try {
+    return await container.start();
+  } catch (error) {
+    // One that ends at once has no ports by the time that they are looked for; why it ended is in its log.
+    const failed = client.container.getById(name);
+    const log = await failed.logs({ stdout: true, stderr: true }).catch(() => Buffer.alloc(0));
+    await failed.remove({ force: true, v: true }).catch(() => {});
+    throw new ConnectionError(`${plan.program} did not start; its log:\n${withoutFrames(log).trim()}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Docker puts eight bytes before each piece of output: which stream, and how long. */
+export function withoutFrames(output: Buffer): string {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at + 8 <= output.length; ) {
+    const end = at + 8 + output.readUInt32BE(at + 4);
+    pieces.push(output.subarray(at + 8, end));
+    at = end;
+  }
+  return Buffer.concat(pieces).toString();
 }
 
 /** Files as testcontainers takes them; readable for whoever the server becomes. */

@@ -1,7 +1,7 @@
 import type { StartedTestContainer } from 'testcontainers';
 import type { ContainerImage, NodePlan } from '../kind.ts';
 import type { Machine } from '../process/machine.ts';
-import { contents, startContainer } from './container.ts';
+import { contents, startContainer, withoutFrames } from './container.ts';
 import { type DockerRuntime, dockerRuntime, needImage } from './runtime.ts';
 
 /** Milliseconds that a server gets to end by itself before it is killed. */
@@ -67,15 +67,4 @@ function containerMachine(runtime: DockerRuntime, image: ContainerImage, plan: N
       started = undefined;
     },
   };
-}
-
-/** Docker puts eight bytes before each piece of output: which stream, and how long. */
-function withoutFrames(output: Buffer): string {
-  const pieces: Buffer[] = [];
-  for (let at = 0; at + 8 <= output.length; ) {
-    const end = at + 8 + output.readUInt32BE(at + 4);
-    pieces.push(output.subarray(at + 8, end));
-    at = end;
-  }
-  return Buffer.concat(pieces).toString();
 }
