@@ -108,12 +108,6 @@ export class GroupMember {
     this.#kick?.();
   }
 
-  /** Drops the connection and takes another, at once. */
-  reconnect(): void {
-    this.#link?.close();
-    this.#kick?.();
-  }
-
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#watch);

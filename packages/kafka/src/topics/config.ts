@@ -1,4 +1,4 @@
-import { type BrokerHost, ConfigError, type TopicConfig } from '@ambus/core';
+import { ConfigError, type TopicConfig } from '@ambus/core';
 import { MAX_HEADER_BYTES } from '../capabilities.ts';
 import type { NewTopic } from '../driver/topic-requests.ts';
 import type { Kind } from '../names.ts';
@@ -97,7 +97,3 @@ export function ownTopic(
 
 /** For topics of requests' replies and of announcements. */
 export const SHORT_LIVED: Readonly<Record<string, string>> = FLEETING;
-
-export function mayCreate({ provision }: BrokerHost): boolean {
-  return provision === 'create';
-}
