@@ -3,9 +3,11 @@
 //   npm test                              all of it
 //   npm test -- --broker memory           without packaging, and with the conformance of this broker only
 //   npm test -- --variants                also on clusters and other versions of the servers
+//   npm test -- --strict                  a test that fails has no second chance
 //   npm test -- packages/core/test/topic  only these test files
 //
-// The last line is the sum over all steps.
+// At the end stands what failed, once more, and as the last line the sum over all steps. "Unsteady" is a test that
+// failed and then passed by itself.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,10 +23,12 @@ const { values, positionals: files } = parseArgs({
   options: {
     broker: { type: 'string', multiple: true, default: [] },
     variants: { type: 'boolean', default: false },
+    strict: { type: 'boolean', default: false },
   },
   allowPositionals: true,
 });
 const brokers = values.broker.flatMap((names) => names.split(','));
+const choice = { brokers, variants: values.variants, strict: values.strict };
 const tallies: Tally[] = [];
 
 async function step(name: string, work: () => Promise<Tally>): Promise<boolean> {
@@ -38,8 +42,8 @@ async function step(name: string, work: () => Promise<Tally>): Promise<boolean> 
 }
 
 async function tests(): Promise<void> {
-  await step('tests', () => unit(brokers));
-  await step('conformance', () => conformance(brokers, values.variants));
+  await step('tests', () => unit(choice));
+  await step('conformance', () => conformance(choice));
 }
 const lint = () => step('lint', async () => one(await tool('@biomejs/biome', 'biome', ['check'])));
 const types = () => step('types', async () => one(await tool('typescript', 'tsc', [])));
@@ -60,7 +64,7 @@ async function packaging(): Promise<void> {
 }
 
 if (files.length > 0) {
-  await step('tests', () => vitest(brokers, files));
+  await step('tests', () => vitest(choice, files));
 } else if (brokers.length > 0) {
   await Promise.all([lint(), types()]);
   await tests();
@@ -72,5 +76,6 @@ if (files.length > 0) {
 }
 
 const total = sum(tallies);
+if (total.details) console.log(`\n${total.details.trimEnd()}\n`);
 console.log(summary(total));
 process.exitCode = total.failed > 0 ? 1 : 0;
