@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { KafkaBroker } from '../src/broker.ts';
 import { type KafkaOptions, kafka } from '../src/index.ts';
 import { rawKafka } from './support/client.ts';
-import { startKafka } from './support/setup.ts';
+import { startKafka } from './support/start.ts';
 
 let server: Server;
 beforeAll(async () => {

@@ -2,20 +2,14 @@ import { CHAPTERS } from '@ambus/conformance';
 import { describeConformance } from '@ambus/conformance/vitest';
 import { kafka } from '../src/index.ts';
 import { rawClient } from './support/raw.ts';
-import { closeShared, SMALL, setupOf, startKafka } from './support/setup.ts';
+import { kafkaSetup, SMALL } from './support/setup.ts';
+import { startKafka } from './support/start.ts';
 
 /** The oldest release that is promised, whole. */
-await describeConformance('kafka', async () => {
-  const server = await startKafka({ version: '3.9', quiet: false });
-  return {
-    ...setupOf(server, { version: '3.9' }),
-    variant: '3.9',
-    async close() {
-      await server.close();
-      await closeShared();
-    },
-  };
-});
+await describeConformance('kafka', async () => ({
+  ...(await kafkaSetup({ version: '3.9' })),
+  variant: '3.9',
+}));
 
 /** Three nodes, and every topic on all of them. */
 await describeConformance('kafka', async () => {

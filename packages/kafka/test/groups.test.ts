@@ -3,7 +3,7 @@ import type { Server } from '@ambus/testing';
 import { AssignerProtocol, Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type KafkaOptions, kafka } from '../src/index.ts';
-import { startKafka } from './support/setup.ts';
+import { startKafka } from './support/start.ts';
 
 const PATIENCE = { timeout: 15_000 };
 

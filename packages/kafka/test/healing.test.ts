@@ -3,8 +3,8 @@ import { type Bus, createBus, silentLogger } from '@ambus/core';
 import type { Server } from '@ambus/testing';
 import { describe, expect, it, vi } from 'vitest';
 import { type KafkaOptions, kafka } from '../src/index.ts';
-import { startKafka } from './support/setup.ts';
 import { shared } from './support/shared.ts';
+import { startKafka } from './support/start.ts';
 
 const makeBus = ({ nodes }: Server, options: KafkaOptions = {}, more: object = {}): Promise<Bus> =>
   createBus({

@@ -1,23 +1,14 @@
 import { BusError, ConfigError, createBus, type Message } from '@ambus/core';
-import { type Server, startServer } from '@ambus/testing';
-import {
-  AclOperationTypes,
-  AclPermissionTypes,
-  AclResourceTypes,
-  Kafka,
-  logLevel,
-  ResourcePatternTypes,
-} from 'kafkajs';
+import type { Server } from '@ambus/testing';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { kafka } from '../src/index.ts';
+import { type Account, as, startWithAccounts } from './support/accounts.ts';
 
-const LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule';
 const GROUP = { group: 'workers', retry: { maxRetries: 1, delays: [50] } } as const;
 
 let server: Server;
-const as = (username: string) => ({ mechanism: 'plain', username, password: `${username}-secret` }) as const;
 const brokers = (): string => `${server.host}:${server.port}`;
-const connect = (username: string, options: object = {}) =>
+const connect = (username: Account, options: object = {}) =>
   createBus({
     broker: kafka({ brokers: brokers(), sasl: as(username), partitions: 2 }),
     logger: false,
@@ -26,46 +17,9 @@ const connect = (username: string, options: object = {}) =>
   });
 
 beforeAll(async () => {
-  server = await startServer('kafka', {
-    auth: 'plain',
-    quiet: true,
-    properties: {
-      'listener.name.client.plain.sasl.jaas.config': `${LOGIN} required user_owner="owner-secret" user_app="app-secret";`,
-      'authorizer.class.name': 'org.apache.kafka.metadata.authorizer.StandardAuthorizer',
-      'super.users': 'User:owner;User:ANONYMOUS',
-    },
-  });
-  await allow();
+  server = await startWithAccounts({}, 'ambus');
 });
 afterAll(() => server.close());
-
-/** What the README says that an account needs which may create nothing. */
-async function allow(): Promise<void> {
-  const admin = new Kafka({ brokers: [brokers()], sasl: as('owner'), logLevel: logLevel.NOTHING }).admin();
-  await admin.connect();
-  const { TOPIC, GROUP: GROUPS, TRANSACTIONAL_ID } = AclResourceTypes;
-  const { READ, WRITE, DESCRIBE, DELETE } = AclOperationTypes;
-  const rules: [number, string, number[]][] = [
-    [TOPIC, 'ambus.', [READ, WRITE, DESCRIBE]],
-    [TOPIC, 'ambus.-retries.', [DELETE]],
-    [GROUPS, 'ambus.', [READ, DESCRIBE]],
-    [TRANSACTIONAL_ID, 'ambus.', [WRITE, DESCRIBE]],
-  ];
-  await admin.createAcls({
-    acl: rules.flatMap(([resourceType, resourceName, operations]) =>
-      operations.map((operation) => ({
-        resourceType,
-        resourceName,
-        resourcePatternType: ResourcePatternTypes.PREFIXED,
-        principal: 'User:app',
-        host: '*',
-        operation,
-        permissionType: AclPermissionTypes.ALLOW,
-      })),
-    ),
-  });
-  await admin.disconnect();
-}
 
 it('works for an account that may create nothing, once somebody else has made what it uses', async () => {
   await using owner = await connect('owner');

@@ -4,7 +4,7 @@ import type { Server } from '@ambus/testing';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type KafkaOptions, kafka } from '../src/index.ts';
 import { rawKafka, readAll } from './support/client.ts';
-import { startKafka } from './support/setup.ts';
+import { startKafka } from './support/start.ts';
 
 let server: Server;
 beforeAll(async () => {

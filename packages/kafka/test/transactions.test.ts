@@ -5,7 +5,7 @@ import { Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type KafkaOptions, kafka } from '../src/index.ts';
 import { type Breaking, breaking, type Side } from './support/frames.ts';
-import { startKafka } from './support/setup.ts';
+import { startKafka } from './support/start.ts';
 
 /** Requests of a transaction, by their keys. */
 const STEPS = [

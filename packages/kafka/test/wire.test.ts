@@ -7,7 +7,7 @@ import { type KafkaOptions, kafka } from '../src/index.ts';
 import { murmur2, partitionOf } from '../src/wire/murmur2.ts';
 import { headersOf, rawKafka, readAll, send } from './support/client.ts';
 import * as snappy from './support/literal-snappy.ts';
-import { startKafka } from './support/setup.ts';
+import { startKafka } from './support/start.ts';
 
 let server: Server;
 let raw: Kafka;

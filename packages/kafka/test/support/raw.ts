@@ -1,12 +1,18 @@
 import type { RawClient, RawMessage } from '@ambus/conformance';
-import { Kafka, logLevel, Partitioners } from 'kafkajs';
+import { Kafka, logLevel, Partitioners, type SASLOptions } from 'kafkajs';
 
 /** What any program could do with kafkajs alone, and the names of `docs/wire-format.md`. */
-export function rawClient(brokers: () => string): RawClient {
+export function rawClient(brokers: () => string, sasl?: SASLOptions): RawClient {
   const nameOf = (prefix: string, topic: string): string =>
     [prefix, topic].map((name) => name.replaceAll('-', '--').replaceAll('_', '-u')).join('.');
   const client = (): Kafka =>
-    new Kafka({ brokers: [brokers()], clientId: 'raw', logLevel: logLevel.NOTHING, retry: { retries: 3 } });
+    new Kafka({
+      brokers: [brokers()],
+      clientId: 'raw',
+      logLevel: logLevel.NOTHING,
+      retry: { retries: 3 },
+      ...(sasl && { sasl }),
+    });
   return {
     async publish(prefix, topic, { body, headers }) {
       const producer = client().producer({ createPartitioner: Partitioners.DefaultPartitioner });

@@ -1,11 +1,13 @@
-import { existsSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { IsolatedSetup, ServerControl } from '@ambus/conformance';
 import type { Broker } from '@ambus/core';
-import { type FaultProxy, type Server, type ServerOptions, startServer } from '@ambus/testing';
+import type { FaultProxy, Server, ServerOptions } from '@ambus/testing';
+import type { SASLOptions } from 'kafkajs';
 import { type KafkaOptions, kafka } from '../../src/index.ts';
+import { as, startWithAccounts } from './accounts.ts';
 import { rawClient } from './raw.ts';
+import { startKafka } from './start.ts';
 
 type SocketFactory = NonNullable<KafkaOptions['socketFactory']>;
 
@@ -17,32 +19,40 @@ function through(proxy: FaultProxy): SocketFactory {
   };
 }
 
-/** A suite makes thousands of topics, and a disk needs many times as long for one as memory does. */
-const MEMORY = '/dev/shm';
-if (existsSync(MEMORY)) process.env.TMPDIR = MEMORY;
-export function startKafka(options: ServerOptions['kafka'] = {}): Promise<Server> {
-  return startServer('kafka', { via: 'native', quiet: true, ...options });
-}
-
-/** Few partitions, for the same reason. */
+/** Few partitions: a suite makes thousands of topics. */
 export const SMALL: KafkaOptions = { partitions: 4 };
 
 /**
- * Every broker has a proxy of its own, so that one of them can be cut off.
+ * The suite's setup for one broker. Its client for each bus has a proxy of its own, so that one of them can be cut off.
  *
- * @param options - of the servers that cases start for themselves
+ * @param options - of the server, and of those that cases start for themselves
  */
-export function setupOf(server: Server, options: ServerOptions['kafka'] = {}): IsolatedSetup {
-  const proxies = new Map<Broker, FaultProxy>();
-  const login = (): KafkaOptions => {
-    const { user, password } = server.credentials;
-    return user === undefined ? {} : { sasl: { mechanism: 'plain', username: user, password: password! } };
+export async function kafkaSetup(options: ServerOptions['kafka'] = {}): Promise<IsolatedSetup> {
+  const server = await startWithAccounts({ ...options, quiet: false });
+  const setup = setupOf(server, options, as('owner'));
+  const at = `${server.host}:${server.port}`;
+  const { username, password } = as('owner');
+  return {
+    ...setup,
+    server: {
+      ...setup.server,
+      processes: { broker: 'kafka', url: `kafka://${username}:${password}@${at}` },
+      restricted: { create: () => kafka({ ...SMALL, brokers: at, sasl: as('app') }) },
+    },
+    async close() {
+      await server.close();
+      await closeShared();
+    },
   };
+}
+
+function setupOf(server: Server, options: ServerOptions['kafka'], sasl?: SASLOptions): IsolatedSetup {
+  const proxies = new Map<Broker, FaultProxy>();
   const create = async (options: KafkaOptions = {}): Promise<Broker> => {
     const proxy = await server.proxy();
     const broker = kafka({
       ...SMALL,
-      ...login(),
+      ...(sasl && { sasl }),
       brokers: `${server.host}:${server.port}`,
       socketFactory: through(proxy),
       ...options,
@@ -72,7 +82,7 @@ export function setupOf(server: Server, options: ServerOptions['kafka'] = {}): I
     about: { version: server.version, started: server.started },
     close: () => server.close(),
     server: {
-      raw: rawClient(() => `${server.host}:${server.port}`),
+      raw: rawClient(() => `${server.host}:${server.port}`, sasl),
       cut: async (broker) =>
         on(broker === undefined ? all() : [proxies.get(broker)!], (proxy) => proxy.cut()),
       // Its sockets are gone, and nothing of it ever comes again.
@@ -116,7 +126,7 @@ function share(name: string, start: () => Promise<Server>): Promise<Server> {
   return running;
 }
 
-export async function closeShared(): Promise<void> {
+async function closeShared(): Promise<void> {
   for (const server of shared.values()) await (await server).close();
 }
 

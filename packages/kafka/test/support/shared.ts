@@ -1,6 +1,6 @@
 import type { Server } from '@ambus/testing';
 import { afterAll } from 'vitest';
-import { startKafka } from './setup.ts';
+import { startKafka } from './start.ts';
 
 const servers = new Map<string, Promise<Server>>();
 afterAll(async () => {

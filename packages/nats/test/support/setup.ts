@@ -1,6 +1,6 @@
 import type { IsolatedSetup } from '@ambus/conformance';
 import type { Broker } from '@ambus/core';
-import { type FaultProxy, type NatsUser, type Server, startServer } from '@ambus/testing';
+import { type FaultProxy, type NatsUser, type Server, type ServerOptions, startServer } from '@ambus/testing';
 import { nats } from '../../src/index.ts';
 import type { NatsOptions } from '../../src/options.ts';
 import { rawClient } from './raw.ts';
@@ -26,13 +26,15 @@ export const RESTRICTED: NatsUser = {
 /** Milliseconds; the usual one would make each crash half a minute long. */
 const SHORT_LEASE = 3_000;
 
+type Version = NonNullable<ServerOptions['nats']>['version'];
+
 interface Tracked {
   readonly broker: Broker;
   readonly proxy: FaultProxy;
 }
 
 /** A setup around one server: each broker comes in through a proxy of its own, so that its connection can be cut. */
-function setupOf(server: Server): IsolatedSetup {
+function setupOf(server: Server, version?: Version): IsolatedSetup {
   const tracked: Tracked[] = [];
   const raw = rawClient(() => server.url);
   const login = (): NatsOptions =>
@@ -56,7 +58,7 @@ function setupOf(server: Server): IsolatedSetup {
     broker: 'nats',
     create,
     shortLease: { lease: SHORT_LEASE },
-    isolate: isolated,
+    isolate: async () => setupOf(await startServer('nats', { version, auth: 'user', quiet: true }), version),
     about: { version: server.version, started: server.started },
     server: {
       raw,
@@ -123,10 +125,39 @@ function theCluster(): Promise<Server> {
   return cluster;
 }
 
-export async function natsSetup(): Promise<IsolatedSetup> {
-  return setupOf(await startServer('nats', { auth: 'user', users: [RESTRICTED] }));
+/** @param version - of the server, and of those that cases start for themselves */
+export async function natsSetup(version?: Version): Promise<IsolatedSetup> {
+  return setupOf(await startServer('nats', { version, auth: 'user', users: [RESTRICTED] }), version);
 }
 
-async function isolated(): Promise<IsolatedSetup> {
-  return setupOf(await startServer('nats', { auth: 'user', quiet: true }));
+/**
+ * The suite's setup for three nodes of a cluster, and every stream on all of them. There is no proxy: the nodes tell each
+ * client where the others are. What happens to the server happens to all nodes at once; `natsSetup` has the case in which
+ * one of them goes.
+ */
+export async function clusterSetup(quiet = false): Promise<IsolatedSetup> {
+  const server = await startServer('nats', { cluster: 3, quiet });
+  const urls = server.nodes.map(({ url }) => url);
+  const raw = rawClient(() => server.url);
+  return {
+    broker: 'nats',
+    create: (options) => nats({ servers: urls, stream: { replicas: 3 }, ...options }),
+    isolate: () => clusterSetup(true),
+    shortLease: { lease: SHORT_LEASE },
+    about: { version: server.version, started: `${server.started}, 3 nodes` },
+    server: {
+      raw,
+      wipe: () => server.wipe(),
+      restart: () => server.restart(),
+      async pause() {
+        await server.pause();
+        return () => server.resume();
+      },
+      processes: { broker: 'nats', url: urls.join(',') },
+    },
+    async close() {
+      await raw.close().catch(() => {});
+      await server.close();
+    },
+  };
 }

@@ -1,8 +1,13 @@
 import type { ConformanceSetup, IsolatedSetup, ServerControl } from '@ambus/conformance';
 import type { Broker } from '@ambus/core';
-import { type FaultProxy, type Server, startServer } from '@ambus/testing';
+import { type FaultProxy, type Server, type ServerOptions, startServer } from '@ambus/testing';
 import { type RedisOptions, redis } from '../../src/index.ts';
 import { rawClient } from './raw.ts';
+
+type Version = NonNullable<ServerOptions['redis']>['version'];
+
+/** Of the servers beside the one whose version is told. */
+const QUIET = { via: 'native', quiet: true } as const;
 
 /** Every broker has a proxy of its own, so that one of them can be cut off. */
 interface Reach {
@@ -67,14 +72,23 @@ async function restrict(server: Server): Promise<void> {
   client.disconnect();
 }
 
-/** The suite's setup for a plain server. */
-export async function redisSetup(server: Server, own: RedisOptions = {}): Promise<ConformanceSetup> {
+/**
+ * The suite's setup for a plain server.
+ *
+ * @param own - options that every broker on it needs
+ * @param version - of the servers that cases start for themselves
+ */
+export async function redisSetup(
+  server: Server,
+  own: RedisOptions = {},
+  version?: Version,
+): Promise<ConformanceSetup> {
   const reached = reach(server);
   await restrict(server);
   return {
     broker: 'redis',
     create: (options) => reached.create({ ...own, ...options }),
-    isolate: () => isolated(),
+    isolate: () => isolated(version),
     shortLease: { lease: 1_000 },
     about: { version: server.version, started: server.started },
     server: {
@@ -91,16 +105,16 @@ export async function redisSetup(server: Server, own: RedisOptions = {}): Promis
       restricted: { create: () => redis({ url: server.url.replace('//', '//restricted:x@') }) },
       credentials: { createWrong: () => redis({ url: server.url.replace('//', '//nobody:wrong@') }) },
       tls: { createUntrusted: async () => (await secured()).create() },
-      cluster: cluster(),
+      cluster: cluster(version),
     },
   };
 }
 
-async function isolated(): Promise<IsolatedSetup> {
+async function isolated(version: Version): Promise<IsolatedSetup> {
   // Not an ACL user beside a default user that is off: Redis 7.0 then skips scripts' writes when it loads its file.
-  const server = await startServer('redis', { via: 'native', quiet: true, auth: 'password' });
+  const server = await startServer('redis', { ...QUIET, version, auth: 'password' });
   const password = (): string => server.credentials.password!;
-  const setup = await redisSetup(server, { password });
+  const setup = await redisSetup(server, { password }, version);
   return {
     ...setup,
     server: {
@@ -118,16 +132,16 @@ let tls: Promise<Server> | undefined;
 
 /** A server whose certificate nobody here has been told to trust. */
 async function secured(): Promise<{ create(): Broker }> {
-  tls ??= startServer('redis', { via: 'native', quiet: true, tls: true });
+  tls ??= startServer('redis', { ...QUIET, tls: true });
   const { url } = await tls;
   return { create: () => redis({ url }) };
 }
 
 /** A cluster of its own for each case: one node goes, and its replica takes over. */
-function cluster(): NonNullable<ServerControl['cluster']> {
+function cluster(version: Version): NonNullable<ServerControl['cluster']> {
   let started: Promise<Server> | undefined;
   const start = (): Promise<Server> => {
-    started ??= startServer('redis', { via: 'native', quiet: true, cluster: 3, replicas: 1 });
+    started ??= startServer('redis', { ...QUIET, version, cluster: 3, replicas: 1 });
     return started;
   };
   return {
@@ -140,5 +154,33 @@ function cluster(): NonNullable<ServerControl['cluster']> {
       await node.kill9();
       return () => node.start();
     },
+  };
+}
+
+/**
+ * The suite's setup for three nodes of a cluster. There is no proxy: the nodes tell each client where the others are. What
+ * happens to the server happens to all nodes at once; `redisSetup` has the case in which one of them goes.
+ */
+export function clusterSetup(server: Server): IsolatedSetup {
+  const nodes = server.nodes.map(({ host, port }) => ({ host, port }));
+  return {
+    broker: 'redis',
+    create: (options) => redis({ cluster: nodes, ...options }),
+    isolate: async () => clusterSetup(await startServer('redis', { ...QUIET, cluster: 3 })),
+    shortLease: { lease: 1_000 },
+    about: { version: server.version, started: `${server.started}, 3 nodes` },
+    server: {
+      wipe: () => server.wipe(),
+      restart: () => server.restart(),
+      pause: async () => {
+        await server.pause();
+        return () => server.resume();
+      },
+      processes: {
+        broker: 'redis',
+        url: `redis+cluster://${nodes.map(({ host, port }) => `${host}:${port}`).join(',')}`,
+      },
+    },
+    close: () => server.close(),
   };
 }
