@@ -4,8 +4,8 @@ const BROKER = 'redis';
 
 /** The server refuses the account: trying again changes nothing. */
 const REFUSED = /\b(?:WRONGPASS|NOAUTH|invalid password|Client sent AUTH|user is disabled)/i;
-/** In general, and from within a script. */
-const FORBIDDEN = /\bNOPERM\b|user executing the script can't/;
+/** In general, and from within a script: in the words of 7.0, and of those since. */
+const FORBIDDEN = /\bNOPERM\b|user executing the script can't|ACL failure in script/;
 /** The server answers, and will take it later or elsewhere. */
 const PASSING =
   /^(?:READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|OOM|MISCONF|NOREPLICAS|NOSCRIPT|UNBLOCKED)\b/;

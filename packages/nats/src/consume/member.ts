@@ -57,7 +57,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
       this.id,
       () => this.#lent,
       () => this.#upkeep.shareOut(),
-      this.#standing.recover,
+      this.#standing.told,
       () => void this.#readLease(),
     );
     this.#upkeep = new Upkeep(this, this.#classes, this.#company);

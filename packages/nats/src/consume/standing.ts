@@ -19,6 +19,9 @@ const LOOK_FOR_CLASSES = 30_000;
 /** Milliseconds before a look at the server that failed is tried again. */
 const AGAIN = 300;
 
+/** Milliseconds that a group may still be found in a cluster after it was deleted. */
+const DELETED_SOON = 5_000;
+
 /** What the group's standing on the server means to its member. */
 export interface StandingOwner extends ClassOwner {
   /** A class has a consumer now, and a flow. */
@@ -45,6 +48,7 @@ export class Standing implements LinkListener {
   #recovering = false;
   #closed = false;
   #lastLook: number = Date.now();
+  #lookUntil = 0;
 
   constructor(owner: StandingOwner, source: Source & { readonly group: string }) {
     this.#owner = owner;
@@ -114,6 +118,12 @@ export class Standing implements LinkListener {
   /** Something of it was not found, or was said to be gone. */
   readonly recover = (): void => {
     if (!this.#recovering && !this.#closed) void this.#recover();
+  };
+
+  /** Somebody says that the group was deleted. */
+  readonly told = (): void => {
+    this.#lookUntil = Date.now() + DELETED_SOON;
+    this.recover();
   };
 
   /** The plain consumer as it is now. */
@@ -229,6 +239,7 @@ export class Standing implements LinkListener {
     }
     await this.discover();
     setTimeout(() => this.#again(), AGAIN / 2).unref();
+    if (Date.now() < this.#lookUntil) setTimeout(this.recover, AGAIN).unref();
   }
 
   /** Ends it for good. */

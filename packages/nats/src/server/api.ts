@@ -6,9 +6,12 @@ import { isUnheard, type Link } from '../link/link.ts';
 const PATIENCE = 10_000;
 
 /** Questions that change nothing, or no more when they are asked twice. */
-const REPEATABLE = /^(STREAM\.(INFO|CREATE|UPDATE|MSG\.GET)|CONSUMER\.(INFO|LIST|CREATE))\./;
-/** Milliseconds that one try of them may take. */
-const ONE_TRY = 2_500;
+const REPEATABLE = /^(STREAM\.(INFO|CREATE|UPDATE|MSG\.GET)|CONSUMER\.(INFO|LIST|NAMES|CREATE))\./;
+/**
+ * Milliseconds that the first try of them may take, and each further one twice as long: while a cluster elects who leads a
+ * consumer, questions about it are not answered at all.
+ */
+const FIRST_TRY = 700;
 
 /** JetStream's own codes of what is no failure to us. */
 export const CODES = {
@@ -165,10 +168,10 @@ export class Api {
   /** Asked again when the connection broke meanwhile, or nobody led who could answer. */
   async #repeat(subject: string, body: string): Promise<Incoming> {
     const end = Date.now() + PATIENCE;
-    for (;;) {
+    for (let patience = FIRST_TRY; ; patience *= 2) {
       await this.#link.ready(end);
       try {
-        return await this.#link.ask(subject, body, ONE_TRY);
+        return await this.#link.ask(subject, body, patience);
       } catch (error) {
         if (!(ConnectionError.is(error) || TimeoutError.is(error)) || Date.now() > end) throw error;
         // The driver tells of the break a moment later.

@@ -262,12 +262,27 @@ export async function usedClasses(
   return RARE_CLASSES.filter((_, at) => used[at]);
 }
 
+/** Consumers that are asked about at a time. */
+const ASKED_AT_ONCE = 50;
+
 /** All consumers of the stream. */
 export async function allConsumers(space: Space): Promise<ConsumerInfo[]> {
+  if (!space.link.driver.isClustered) return pages(space, 'LIST');
+  // For a list the servers of a cluster ask each other, for four seconds while a single consumer has no leader.
+  const names = await pages<string>(space, 'NAMES');
   const all: ConsumerInfo[] = [];
+  while (names.length > 0) {
+    const infos = await Promise.all(names.splice(0, ASKED_AT_ONCE).map((name) => infoOf(space, name)));
+    all.push(...infos.filter((info) => info !== undefined));
+  }
+  return all;
+}
+
+async function pages<T = ConsumerInfo>(space: Space, what: 'LIST' | 'NAMES'): Promise<T[]> {
+  const all: T[] = [];
   for (;;) {
-    const { value, failure } = await space.api.ask<{ total: number; consumers?: ConsumerInfo[] | null }>(
-      `CONSUMER.LIST.${space.stream}`,
+    const { value, failure } = await space.api.ask<{ total: number; consumers?: T[] | null }>(
+      `CONSUMER.${what}.${space.stream}`,
       { offset: all.length },
     );
     if (failure?.err_code === CODES.streamNotFound) return all;
