@@ -135,8 +135,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
 
   /** Ends the flow; what had come is in line when it resolves. */
   async end(): Promise<void> {
-    // In a lane what comes late would come out of order.
-    await this.flow.end(this.lane !== undefined);
+    await this.flow.end();
     await this.#looking;
     this.#gathered();
   }
@@ -171,25 +170,12 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     }
   }
 
-  /** Nobody here waits for it any more. */
-  async late(message: Incoming): Promise<void> {
-    const place = placeOf(message.reply);
-    const { delivered, seq } = place;
-    const releases = delivered > 1 ? await releasesOf(this.#owner.space, this.consumer, seq) : 0;
-    const attempt = Math.max(delivered - releases, 1);
-    await this.#owner.giveBack([this.#loan(message, place, attempt, Date.now())]);
-  }
-
-  #loan(message: Incoming, place: ReturnType<typeof placeOf>, attempt: number, now: number): GroupLoan {
+  #add(message: Incoming, place: ReturnType<typeof placeOf>, attempt: number, now: number): void {
     const { names, stream } = this.#owner.space;
     const topic = names.topicOf(message.subject);
     const { seq, delivered, time } = place;
     const record = new WireRecord(topic, 'durable', message, stream, seq, time);
-    return new Loan(record, message, this, this.rank, seq, delivered, attempt, now);
-  }
-
-  #add(message: Incoming, place: ReturnType<typeof placeOf>, attempt: number, now: number): void {
-    const loan = this.#loan(message, place, attempt, now);
+    const loan = new Loan(record, message, this, this.rank, seq, delivered, attempt, now);
     this.#backlog = place.pending;
     this.#stirred = now;
     this.loans.add(loan);

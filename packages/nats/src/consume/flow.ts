@@ -26,8 +26,6 @@ export interface FlowOwner {
   arrived(messages: readonly Incoming[]): void;
   /** The consumer, or its stream, was not found, or nothing is heard of it. */
   missing(): void;
-  /** A record that came when the flow had ended. Only where what is sent to nobody is missed. */
-  late?(message: Incoming): void;
 }
 
 /** Records of one consumer, asked for by count. */
@@ -126,18 +124,10 @@ export class Flow {
     this.#ending = undefined;
   }
 
-  /**
-   * Ends; all that the server had sent has been handed over when it resolves.
-   *
-   * @param isFinal - nothing at all may come any more. Otherwise a flow of which nothing is to be expected ends without
-   *   waiting, and what comes all the same is late.
-   */
-  async end(isFinal = false): Promise<void> {
+  /** Ends; all that the server had sent has been handed over when it resolves. */
+  async end(): Promise<void> {
     if (this.#subscription === undefined) return;
-    if (this.#endsWithRequests && this.outstanding > 0) {
-      if (!isFinal && (await this.#isQuiet())) return this.#linger();
-      await this.#expired();
-    }
+    if (this.#endsWithRequests) await this.#expired();
     const subscription = this.#subscription;
     if (subscription === undefined) return;
     this.#subscription = undefined;
@@ -148,22 +138,14 @@ export class Flow {
     this.#handOver();
   }
 
-  /** Until its requests have expired the server may send what is published meanwhile. */
-  #linger(): void {
-    const subscription = this.#subscription;
-    this.#subscription = undefined;
-    this.#round++;
-    this.outstanding = 0;
-    this.#handOver();
-    if (subscription !== undefined) this.#space.link.linger(subscription, SOON / NANOSECONDS + LATE);
-  }
-
   /** Resolves when nothing that was asked for can come any more. */
   async #expired(): Promise<void> {
-    if (this.outstanding === 0 || !this.#space.link.canSend) return;
+    const round = this.#round;
     this.#ending ??= Promise.withResolvers();
+    if (await this.#isQuiet()) return;
+    if (round !== this.#round || this.outstanding === 0 || !this.#space.link.canSend) return;
     const timer = setTimeout(() => this.#ending?.resolve(), SOON / NANOSECONDS + LATE);
-    await this.#ending.promise;
+    await this.#ending?.promise;
     clearTimeout(timer);
   }
 
@@ -175,10 +157,7 @@ export class Flow {
   }
 
   #take(message: Incoming, round: number): void {
-    if (round !== this.#round) {
-      if (message.reply !== '') this.#owner.late?.(message);
-      return;
-    }
+    if (round !== this.#round) return;
     this.#heard = Date.now();
     if (message.reply !== '') {
       this.#arrived = this.#heard;

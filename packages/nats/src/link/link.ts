@@ -30,8 +30,6 @@ export class Link {
   /** Time of the last tick: much longer ago than a tick, the process has slept. */
   lastTick: number = Date.now();
   readonly #expecting = new Map<string, Expecting>();
-  /** Ends of subscriptions that linger. */
-  readonly #lingering = new Set<Promise<void>>();
   readonly #denials: Denials;
   /** Why no answer can come. */
   #refusal: ConfigError | undefined;
@@ -260,22 +258,7 @@ export class Link {
     if (wasUp) this.host.disconnected(error);
   }
 
-  /**
-   * Listens a while longer than anybody needs it.
-   *
-   * @param time - milliseconds
-   */
-  linger(subscription: DriverSubscription, time: number): void {
-    const end = new Promise<void>((resolve) => setTimeout(resolve, time)).then(() => {
-      subscription.unsubscribe();
-      this.#lingering.delete(end);
-    });
-    this.#lingering.add(end);
-  }
-
   async close(): Promise<void> {
-    if (this.closed) return;
-    if (this.canSend) await Promise.all(this.#lingering);
     if (this.closed) return;
     this.closed = true;
     clearInterval(this.#timer);
