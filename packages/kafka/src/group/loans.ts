@@ -86,6 +86,7 @@ export class Loans {
       } else {
         // Told before to whoever owned the partition then.
         ok = back.due === undefined && ledger.done(back.offset);
+        if (ok) this.#feed.back(part, back.offset, undefined);
       }
       this.#answered.set(back.id, ok);
       if (this.#answered.size > REMEMBERED) this.#answered.delete(this.#answered.keys().next().value!);
