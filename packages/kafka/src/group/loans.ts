@@ -104,6 +104,10 @@ export class Loans {
       for (const [offset, holder] of part.ledger.loans) {
         if (!members.has(holder) && part.loaned.has(offset)) this.#feed.back(part, offset, 0);
       }
+      // Deleted by the server meanwhile: nobody else may tell what became of it.
+      for (const offset of part.loaned.keys()) {
+        if (part.ledger.done(offset)) this.#feed.back(part, offset, undefined);
+      }
     }
   }
 
