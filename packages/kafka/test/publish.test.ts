@@ -109,6 +109,19 @@ it('a message that the server refuses does not take its batch with it', async ()
   expect(found.map(({ value }) => Number(value))).toEqual([0, 1, 2, 3, 5]);
 });
 
+it('a delay that a topic of somebody else does not take is refused with what to set', async () => {
+  const admin = rawKafka(brokers()).admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic: 'ambus.strict.-d' }], waitForLeaders: true });
+  await admin.disconnect();
+  await using bus = await makeBus();
+  const items = [7_200_000, 1_000].map((delay) => ({ topic: 'strict', data: delay, delay }));
+  const { failures } = (await bus.publishMany(items).catch((failure: unknown) => failure)) as PublishError;
+  expect(failures.map(({ index, error }) => [index, ConfigError.is(error), error.message])).toEqual([
+    [0, true, expect.stringMatching(/message\.timestamp\.after\.max\.ms.*"ambus\.strict\.-d"/)],
+  ]);
+});
+
 describe('linger', () => {
   it('collects for that long, and no longer', async () => {
     await using bus = await makeBus({ linger: 120 });

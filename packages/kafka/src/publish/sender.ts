@@ -133,14 +133,14 @@ function refusedOne(queue: PartitionQueue, batch: readonly Item[], error: number
     queue.putBack();
     return;
   }
-  queue.refuse(refusal(queue.name, batch[0]!, error));
+  queue.refuse(refusal(queue, batch[0]!, error));
 }
 
-function refusal(topic: string, { record }: Item, error: number): BusError {
+function refusal({ topic: place, name: topic }: PartitionQueue, { record }: Item, error: number): BusError {
   const context = { topic, broker: 'kafka' };
   if (error === Code.invalidTimestamp) {
     return new ConfigError(
-      `the server does not take a message for "${topic}" of ${new Date(record.timestamp).toISOString()}: see message.timestamp.before.max.ms and message.timestamp.after.max.ms of its Kafka topic`,
+      `the server does not take a message for "${topic}" of ${new Date(record.timestamp).toISOString()}: see message.timestamp.before.max.ms and message.timestamp.after.max.ms of the Kafka topic "${place}"`,
       context,
     );
   }
