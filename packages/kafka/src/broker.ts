@@ -80,8 +80,19 @@ export class Kafka implements KafkaBroker {
       source.group === undefined
         ? new LiveSubscription(hub, source, sink)
         : new GroupSubscription(hub, source, sink);
-    await subscription.start();
+    // Before it has started: closing must end that, too.
     this.#subscriptions.add(subscription);
+    const { close } = subscription;
+    let closing: Promise<void> | undefined;
+    subscription.close = () => {
+      closing ??= close.call(subscription).finally(() => this.#subscriptions.delete(subscription));
+      return closing;
+    };
+    try {
+      await subscription.start();
+    } catch (error) {
+      throw this.#closed ? this.#unconnected() : error;
+    }
     return subscription;
   }
 

@@ -97,6 +97,10 @@ const addresses: check.Check = (value) =>
     : 'host:port, several joined by commas';
 const anyObject: check.Check = (value) =>
   typeof value === 'object' && value !== null ? undefined : 'an object';
+const isCodec = ([name, codec]: [string, Partial<Codec> | null]): boolean =>
+  ['snappy', 'lz4', 'zstd'].includes(name) &&
+  typeof codec?.compress === 'function' &&
+  typeof codec.decompress === 'function';
 const credentials: check.Check = (value) =>
   typeof value === 'function' ||
   ['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer', 'aws'].includes(
@@ -129,7 +133,10 @@ const SPEC: check.Spec<KafkaOptions> = {
   linger: milliseconds(0),
   batchBytes: integer(1),
   compression: oneOf(...Object.keys(COMPRESSIONS)),
-  codecs: anyObject,
+  codecs: (value) =>
+    typeof value === 'object' && value !== null && Object.entries(value).every(isCodec)
+      ? undefined
+      : 'an object of snappy, lz4 and zstd, each with the functions compress and decompress',
   maxBytes: integer(1),
   maxBytesPerPartition: integer(1),
   maxPollRecords: integer(1),

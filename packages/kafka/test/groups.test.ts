@@ -1,4 +1,5 @@
-import { type BusError, ConfigError, createBus } from '@ambus/core';
+import { setTimeout } from 'node:timers/promises';
+import { type BusError, ClosedError, ConfigError, createBus } from '@ambus/core';
 import type { Server } from '@ambus/testing';
 import { AssignerProtocol, Kafka, logLevel } from 'kafkajs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -113,4 +114,33 @@ it('refuses a second member with the static id of the first on one bus', async (
     'groupInstanceId "twin" is in use',
   );
   await bus.subscribe('twin.other', () => {}, { group: 'twins' });
+});
+
+it('deletes a group whose static members are gone, and whose places the server keeps', async () => {
+  const topic = 'static.gone';
+  const member = await open({ groupInstanceId: 'one', sessionTimeout: 30_000 });
+  await member.subscribe(topic, () => {}, { group: 'g' });
+  await member.close();
+  await using bus = await open();
+  expect((await bus.admin.listGroups()).find(({ pattern }) => pattern === topic)?.members).toBe(1);
+  expect(await bus.admin.deleteGroup(topic, 'g')).toBe(true);
+  expect((await bus.admin.listGroups()).find(({ pattern }) => pattern === topic)).toBeUndefined();
+});
+
+it('ends what is about to subscribe when the bus closes', async () => {
+  for (const pause of [0, 10, 30, 60, 100]) {
+    const bus = await open();
+    const topic = `closing.${pause}`;
+    const ends = [{ group: 'g' }, {}].map((options) =>
+      bus
+        .subscribe(topic, () => {}, options)
+        .then(
+          () => true,
+          (error: BusError) => ClosedError.is(error),
+        ),
+    );
+    await setTimeout(pause);
+    await bus.close();
+    expect(await Promise.race([Promise.all(ends), setTimeout(1_000)])).toEqual([true, true]);
+  }
 });

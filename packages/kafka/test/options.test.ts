@@ -46,6 +46,8 @@ describe('an option that is not allowed is refused by name', () => {
     [{ compression: 'brotli' }, 'compression'],
     [{ compression: 'snappy' }, 'compression'],
     [{ codecs: 'snappy' }, 'codecs'],
+    [{ codecs: { lz4: () => ({}) } }, 'codecs'],
+    [{ codecs: { brotli: { compress() {}, decompress() {} } } }, 'codecs'],
     [{ maxBytes: 0 }, 'maxBytes'],
     [{ maxBytesPerPartition: 1.5 }, 'maxBytesPerPartition'],
     [{ maxPollRecords: 0 }, 'maxPollRecords'],

@@ -1,9 +1,18 @@
 import { setTimeout } from 'node:timers/promises';
-import { type Bus, ConfigError, createBus, PublishError, silentLogger, TimeoutError } from '@ambus/core';
+import {
+  type Bus,
+  ConfigError,
+  createBus,
+  PublishError,
+  silentLogger,
+  TimeoutError,
+  ValidationError,
+} from '@ambus/core';
 import type { Server } from '@ambus/testing';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type KafkaOptions, kafka } from '../src/index.ts';
 import { rawKafka, readAll } from './support/client.ts';
+import { breaking } from './support/frames.ts';
 import { startKafka } from './support/start.ts';
 
 let server: Server;
@@ -33,6 +42,9 @@ async function count(topic: string): Promise<number> {
 /** A length of time that is itself what a test is about. */
 const pause = (milliseconds: number): Promise<void> => setTimeout(milliseconds);
 
+/** The number of the request that stores messages. */
+const PRODUCE = 0;
+
 const causeOf = (error: unknown): unknown =>
   PublishError.is(error as Error) ? (error as PublishError).failures[0]!.error : error;
 
@@ -56,6 +68,58 @@ it('a batch that times out does not make others come twice', { timeout: 60_000 }
   const doubtful = await values('ambus.twice.a');
   expect(doubtful.filter((value) => value !== '1')).toEqual(['0', '2']);
   expect(doubtful.filter((value) => value === '1').length).toBeLessThan(2);
+});
+
+it('a batch whose answer was lost lies there once for those who still wait', {
+  timeout: 60_000,
+}, async () => {
+  const way = await breaking(server);
+  await using bus = await makeBus({ ...way.options, linger: 1_000 }, { publishTimeout: 2_000 });
+  await bus.publish('doubt', 0);
+  way.at(PRODUCE, 'answer', true);
+  const early = bus.publish('doubt', 1).catch((error: unknown) => error);
+  await pause(800);
+  const late = bus.publish('doubt', 2);
+  // One batch, which the server has stored before the first of them gives up.
+  expect(TimeoutError.is(causeOf(await early) as Error)).toBe(true);
+  expect(way.broken).toBe(true);
+  way.restore();
+  await late;
+  await bus.publish('doubt', 3);
+  const found = await readAll(rawKafka(brokers()), ['ambus.doubt'], await count('ambus.doubt'));
+  expect(found.map(({ value }) => String(value))).toEqual(['0', '1', '2', '3']);
+  await bus.close();
+  await way.close();
+});
+
+it('a message that the server refuses does not take its batch with it', async () => {
+  await using bus = await makeBus({ linger: 50 }, { topics: { compacted: { compact: true } } });
+  await bus.publish('compacted', 0, { key: 'k' });
+  const items = [1, 2, 3, 4, 5].map((data) => ({
+    topic: 'compacted',
+    data,
+    ...(data === 4 ? undefined : { key: `k${data}` }),
+  }));
+  const error = await bus.publishMany(items).catch((failure: unknown) => failure);
+  const { failures } = error as PublishError;
+  expect(failures.map(({ index, error }) => [index, ValidationError.is(error), error.retryable])).toEqual([
+    [3, true, false],
+  ]);
+  const found = await readAll(rawKafka(brokers()), ['ambus.compacted'], 5);
+  expect(found.map(({ value }) => Number(value))).toEqual([0, 1, 2, 3, 5]);
+});
+
+it('a delay that a topic of somebody else does not take is refused with what to set', async () => {
+  const admin = rawKafka(brokers()).admin();
+  await admin.connect();
+  await admin.createTopics({ topics: [{ topic: 'ambus.strict.-d' }], waitForLeaders: true });
+  await admin.disconnect();
+  await using bus = await makeBus();
+  const items = [7_200_000, 1_000].map((delay) => ({ topic: 'strict', data: delay, delay }));
+  const { failures } = (await bus.publishMany(items).catch((failure: unknown) => failure)) as PublishError;
+  expect(failures.map(({ index, error }) => [index, ConfigError.is(error), error.message])).toEqual([
+    [0, true, expect.stringMatching(/message\.timestamp\.after\.max\.ms.*"ambus\.strict\.-d"/)],
+  ]);
 });
 
 describe('linger', () => {

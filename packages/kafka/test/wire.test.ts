@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type KafkaOptions, kafka } from '../src/index.ts';
 import { murmur2, partitionOf } from '../src/wire/murmur2.ts';
 import { headersOf, rawKafka, readAll, send } from './support/client.ts';
-import * as snappy from './support/literal-snappy.ts';
+import * as lz4 from './support/lz4.ts';
+import * as snappy from './support/snappy.ts';
 import { startKafka } from './support/start.ts';
 
 let server: Server;
@@ -139,13 +140,30 @@ describe('a compressed batch', () => {
     compress: async ({ buffer }: { buffer: Buffer }) => snappy.compress(buffer),
     decompress: async (buffer: Buffer) => snappy.decompress(buffer),
   });
+  CompressionCodecs[CompressionTypes.LZ4] = () => ({
+    compress: async ({ buffer }: { buffer: Buffer }) => lz4.compress(buffer),
+    decompress: async (buffer: Buffer) => lz4.decompress(buffer),
+  });
+
+  it.each(['gzip', 'zstd', 'snappy', 'lz4'])('of Java by %s is read', async (compression) => {
+    // The server packs anew what comes otherwise, with the codecs of the Java client.
+    const topics = { packed: { kafkaConfig: { 'compression.type': compression } } };
+    const broker = kafka({ brokers: `${server.host}:${server.port}`, codecs: { snappy, lz4 } });
+    await using bus = await createBus({ broker, topics, prefix: `java-${compression}` });
+    const bodies = ['', 'a', 'xyz'.repeat(60_000), Array.from({ length: 9_000 }, Math.random).join()];
+    const seen: unknown[] = [];
+    await bus.subscribe('packed', ({ data }) => void seen.push(data), { group: 'g' });
+    await Promise.all(bodies.map((body) => bus.publish('packed', body, { key: 'k' })));
+    await vi.waitFor(() => expect(seen).toEqual(bodies), 5_000);
+  });
 
   it.each([
     ['gzip', CompressionTypes.GZIP],
     ['zstd', CompressionTypes.ZSTD],
     ['snappy', CompressionTypes.Snappy],
+    ['lz4', CompressionTypes.LZ4],
   ] as const)('by %s is read and written', async (compression, type) => {
-    await using bus = await makeBus({ compression, codecs: { snappy } });
+    await using bus = await makeBus({ compression, codecs: { snappy, lz4 } });
     const topic = `packed.${compression}`;
     const body = 'x'.repeat(100_000);
     const publishes = ['a', 'b', 'c'].map((name) => bus.publish(topic, `${name}${body}`, { key: 'k' }));

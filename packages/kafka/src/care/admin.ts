@@ -8,7 +8,13 @@ import {
 } from '@ambus/core';
 import { wait } from '../driver/cluster.ts';
 import { Code, serverError } from '../driver/errors.ts';
-import { deleteGroups, describeGroups, listGroups } from '../driver/group-requests.ts';
+import {
+  deleteGroups,
+  describeGroups,
+  type GroupDescription,
+  listGroups,
+  removeStatic,
+} from '../driver/group-requests.ts';
 import { deleteTopics, describeTopics } from '../driver/topic-requests.ts';
 import { Ledger } from '../feed/ledger.ts';
 import { sourceTopics } from '../feed/topics.ts';
@@ -114,11 +120,7 @@ export class KafkaAdmin implements Admin {
     const places = topics.flatMap(({ name, partitions }) =>
       Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),
     );
-    const [description] = await hub.cluster.sendToCoordinator(
-      id,
-      describeGroups([id]),
-      (all) => all[0]?.error ?? 0,
-    );
+    const description = await describe(hub, id);
     const members = description?.members.length ?? 0;
     // The log's end is asked for first: what is settled meanwhile only makes the depth smaller.
     const all = await extentsOf(
@@ -181,6 +183,7 @@ export class KafkaAdmin implements Admin {
       }
       if (error !== Code.nonEmptyGroup || Date.now() > deadline)
         throw serverError(error, `deleting group "${group}"`);
+      await expelStatic(hub, id);
       await wait(LOOK);
     }
   }
@@ -196,6 +199,20 @@ export class KafkaAdmin implements Admin {
   remove(topic: string, positions: readonly string[]): Promise<number> {
     return remove(this.#hub(), topic, positions);
   }
+}
+
+async function describe(hub: Hub, id: string): Promise<GroupDescription | undefined> {
+  const request = describeGroups([id]);
+  const [found] = await hub.cluster.sendToCoordinator(id, request, (all) => all[0]?.error ?? 0);
+  return found;
+}
+
+/** Members with static ids do not leave by themselves, and may be gone for long: the server keeps their places. */
+async function expelStatic(hub: Hub, id: string): Promise<void> {
+  const { members = [] } = (await describe(hub, id)) ?? {};
+  const instances = members.flatMap(({ instance }) => instance ?? []);
+  if (instances.length === 0) return;
+  await hub.cluster.sendToCoordinator(id, removeStatic(id, instances), (error) => error);
 }
 
 /** Every server knows those that it coordinates. What one has that is just going is soon with another. */

@@ -14,10 +14,10 @@ export const COMPRESSIONS: Readonly<Record<'none' | 'gzip' | 'snappy' | 'lz4' | 
     zstd: 4,
   });
 
-/** A codec that Node itself does not bring. */
+/** A codec that Node itself does not bring: of Snappy the block format, of LZ4 the frame format. */
 export interface Codec {
-  compress(data: Buffer): Buffer | Promise<Buffer>;
-  decompress(data: Buffer): Buffer | Promise<Buffer>;
+  compress(data: Buffer): Uint8Array | Promise<Uint8Array>;
+  decompress(data: Buffer): Uint8Array | Promise<Uint8Array>;
 }
 
 const codecs = new Map<Compression, Codec>([
@@ -37,11 +37,29 @@ export function hasCodec(compression: Compression): boolean {
 }
 
 export async function compress(compression: Compression, data: Buffer): Promise<Buffer> {
-  return codecOf(compression).compress(data);
+  return asBuffer(await codecOf(compression).compress(data));
 }
 
 export async function decompress(compression: Compression, data: Buffer): Promise<Buffer> {
-  return codecOf(compression).decompress(data);
+  const codec = codecOf(compression);
+  const isFramed = compression === COMPRESSIONS.snappy && data.subarray(0, XERIAL.length).equals(XERIAL);
+  if (!isFramed) return asBuffer(await codec.decompress(data));
+  const parts: Uint8Array[] = [];
+  for (let at = XERIAL_HEAD; at < data.length; ) {
+    const start = at + 4;
+    at = start + data.readInt32BE(at);
+    parts.push(await codec.decompress(data.subarray(start, at)));
+  }
+  return Buffer.concat(parts);
+}
+
+/** How the Java client begins what it has packed with Snappy: blocks follow, each behind its length. */
+const XERIAL = Buffer.from('\x82SNAPPY\0', 'latin1');
+/** With two versions behind it. */
+const XERIAL_HEAD = 16;
+
+function asBuffer(data: Uint8Array): Buffer {
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function codecOf(compression: Compression): Codec {

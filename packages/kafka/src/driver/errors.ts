@@ -22,8 +22,13 @@ export const Code = {
   topicAuthorization: 29,
   groupAuthorization: 30,
   clusterAuthorization: 31,
+  invalidTimestamp: 32,
   topicExists: 36,
+  invalidPartitions: 37,
+  invalidReplicationFactor: 38,
+  invalidConfig: 40,
   notController: 41,
+  policyViolation: 44,
   outOfOrderSequence: 45,
   duplicateSequence: 46,
   invalidProducerEpoch: 47,
@@ -36,6 +41,7 @@ export const Code = {
   groupIdNotFound: 69,
   memberIdRequired: 79,
   fencedInstance: 82,
+  invalidRecord: 87,
   unstableOffsetCommit: 88,
 } as const;
 
@@ -60,6 +66,16 @@ const PASSING: ReadonlySet<number> = new Set([
   74, // fenced leader epoch
   75, // unknown leader epoch
   78, // offset not available
+]);
+
+/** Another try is in vain. */
+const LASTING: ReadonlySet<number> = new Set([
+  Code.invalidTimestamp,
+  Code.invalidPartitions,
+  Code.invalidReplicationFactor,
+  Code.invalidConfig,
+  Code.policyViolation,
+  Code.invalidRecord,
 ]);
 
 const REFUSED: ReadonlySet<number> = new Set([
@@ -90,7 +106,7 @@ export function serverError(code: number, doing: string, topic?: string): BusErr
     );
   }
   if (code === 35) return new UnsupportedError(`${doing}: the server is older than Kafka 3.0`, context);
-  const retryable = isPassing(code) || !isRefusal(code);
+  const retryable = isPassing(code) || !(isRefusal(code) || LASTING.has(code));
   return new ConnectionError(`${doing}: the server answered "${name}" (${code})`, { ...context, retryable });
 }
 

@@ -113,6 +113,17 @@ export function leaveGroup({ group, member }: Membership): Request<number> {
   };
 }
 
+/** Takes members with static ids out of their group, whose places are kept for them else. */
+export function removeStatic(group: string, instances: readonly string[]): Request<number> {
+  return {
+    key: 13,
+    version: 3,
+    name: 'LeaveGroup',
+    write: (to) => to.text(group).list(instances, (instance) => to.text('').text(instance)),
+    read: (from) => from.skip(4).i16(),
+  };
+}
+
 export interface Committed {
   readonly topic: string;
   readonly partition: number;
@@ -210,15 +221,15 @@ export interface GroupDescription {
   readonly group: string;
   readonly error: number;
   readonly state: string;
-  readonly members: readonly { readonly id: string; readonly metadata: Buffer }[];
+  readonly members: readonly { readonly id: string; readonly instance: string | null }[];
 }
 
 export function describeGroups(groups: readonly string[]): Request<GroupDescription[]> {
   return {
     key: 15,
-    version: 2,
+    version: 4,
     name: 'DescribeGroups',
-    write: (to) => to.list(groups, (group) => to.text(group)),
+    write: (to) => to.list(groups, (group) => to.text(group)).bool(false),
     read: (from) =>
       from.skip(4).list(() => {
         const error = from.i16();
@@ -228,12 +239,14 @@ export function describeGroups(groups: readonly string[]): Request<GroupDescript
         from.text();
         const members = from.list(() => {
           const id = from.text()!;
+          const instance = from.text();
           from.text();
           from.text();
-          const metadata = from.bytes() ?? Buffer.alloc(0);
           from.bytes();
-          return { id, metadata };
+          from.bytes();
+          return { id, instance };
         });
+        from.skip(4);
         return { error, group, state, members };
       }),
   };

@@ -255,6 +255,8 @@ export class Feed {
     this.waiting.remove(part, offset);
     this.#ready.drop(doomed, (entry) => this.#forget(entry));
     this.#lanes.drop(doomed, (entry) => this.#forget(entry));
+    // Whoever has it need not say what becomes of it: its key must not wait for that.
+    this.#lanes.tidy(this.#lent.take(part, offset)?.lane);
   }
 
   /** Looks whether something can be handed out, or must be fetched. */

@@ -26,22 +26,37 @@ export class Lane {
   get next(): Entry | undefined {
     if (this.away > 0) return undefined;
     while (this.#queue[0]?.state === DROPPED) this.#queue.shift();
-    const first = this.#queue[0];
-    if (this.#blockers.length === 0) return first;
-    const blocker = this.#blockers[0]!;
-    return first !== undefined && sameRecord(first, blocker) ? first : undefined;
+    const [blocker] = this.#blockers;
+    if (blocker === undefined) return this.#queue[0];
+    // After a change of owners it may have been read behind those that are to wait for it.
+    const entry = this.#queue[this.#behind(blocker.order) - 1];
+    return entry !== undefined && sameRecord(entry, blocker) ? entry : undefined;
   }
 
   push(entry: Entry): void {
+    this.#queue.splice(this.#behind(entry.order), 0, entry);
+  }
+
+  /** Where the first one stands that comes behind this order. */
+  #behind(order: number): number {
     const queue = this.#queue;
-    let at = queue.length;
-    while (at > 0 && queue[at - 1]!.order > entry.order) at--;
-    queue.splice(at, 0, entry);
+    // Nearly always the last.
+    if (queue.length === 0 || queue.at(-1)!.order <= order) return queue.length;
+    let low = 0;
+    let high = queue.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (queue[middle]!.order > order) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
   /** `entry` is `next` and goes to core. */
   take(): void {
-    this.#queue.shift();
+    const { next } = this;
+    if (next === this.#queue[0]) this.#queue.shift();
+    else if (next !== undefined) this.#queue.splice(this.#queue.indexOf(next), 1);
     this.lent++;
   }
 

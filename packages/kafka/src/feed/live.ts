@@ -1,6 +1,7 @@
 import {
   type BrokerSubscription,
   type BusError,
+  ClosedError,
   type Delivery,
   type Sink,
   type Source,
@@ -49,6 +50,7 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
       ]);
       const topics = await sourceTopics(this.#hub, this.#source, true);
       await this.#add(topics, true);
+      if (this.#closed) throw new ClosedError('the subscription is closed', { broker: 'kafka' });
       this.#started = true;
       // Those that appeared meanwhile.
       this.topicsAppeared();

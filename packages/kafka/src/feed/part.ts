@@ -6,6 +6,7 @@ import type { Track } from '../read/reader.ts';
 import { KafkaRecord, OWN } from '../wire/record.ts';
 import { Entry } from './entry.ts';
 import type { Feed } from './feed.ts';
+import { Latest } from './latest.ts';
 import type { Ledger } from './ledger.ts';
 import { readOrigin } from './origin.ts';
 import { Repeats } from './repeats.ts';
@@ -69,6 +70,7 @@ export class Part implements Track {
   /** Read before all of the log was: a later record may cancel a delayed one, and retries do not go before all are known. */
   #held: Later[] | undefined;
   readonly #repeats: Repeats;
+  readonly #latest = new Latest();
 
   constructor(options: PartOptions, feed: Feed) {
     this.options = options;
@@ -242,6 +244,11 @@ export class Part implements Track {
       return;
     }
     this.#feed.move(origin);
+    const before = this.#latest.note(origin, raw.offset, (offset) => this.ledger.done(offset));
+    if (before !== undefined) {
+      this.#feed.removed(this, before);
+      this.#drop(before);
+    }
     const entry = this.#retryOf(raw, origin, this.#feed.next());
     const due = this.ledger.due.get(raw.offset);
     if (due !== undefined) this.#feed.block(entry);

@@ -86,6 +86,7 @@ export class Loans {
       } else {
         // Told before to whoever owned the partition then.
         ok = back.due === undefined && ledger.done(back.offset);
+        if (ok) this.#feed.back(part, back.offset, undefined);
       }
       this.#answered.set(back.id, ok);
       if (this.#answered.size > REMEMBERED) this.#answered.delete(this.#answered.keys().next().value!);
@@ -102,6 +103,10 @@ export class Loans {
     for (const part of this.#feed.parts.values()) {
       for (const [offset, holder] of part.ledger.loans) {
         if (!members.has(holder) && part.loaned.has(offset)) this.#feed.back(part, offset, 0);
+      }
+      // Deleted by the server meanwhile: nobody else may tell what became of it.
+      for (const offset of part.loaned.keys()) {
+        if (part.ledger.done(offset)) this.#feed.back(part, offset, undefined);
       }
     }
   }

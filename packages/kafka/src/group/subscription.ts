@@ -117,6 +117,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       ]);
       const marker = this.#durable ? await readMarker(this.#hub.cluster, this.id, names.control) : undefined;
       if (host.provision === 'check' && this.#durable && marker === undefined) throw missing(this.#source);
+      if (this.#closed) throw isClosed();
       this.#member.start();
       this.#cleaner.start();
       this.#stuckTimer = setInterval(() => this.#lookStuck(), LOOK_STUCK).unref();
@@ -266,7 +267,11 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
   /** Puts a retry into the group's own topic where the account of its partition holds enough of them. */
   async #queued(entry: Entry, delay: number): Promise<boolean> {
     if (this.#source.order === 'block' || entry.part.ledger.due.size < MOST_WAITING) return false;
-    return moveToRetries(this.#hub, this.id, this.#slots.count, entry, Date.now() + delay).catch(() => false);
+    const { part, offset } = entry;
+    // Where the answer was lost it may be there all the same, and have been read.
+    return moveToRetries(this.#hub, this.id, this.#slots.count, entry, Date.now() + delay).catch(() =>
+      part.ledger.done(offset),
+    );
   }
 
   /** A window that is full and does not move: others in the group can have what waits behind it. */
@@ -306,7 +311,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     this.#cleaner.close();
     this.#loans.close();
     this.#hub.unlisten(this, !isLiteral(this.#source.pattern));
-    this.#slots.close(new ClosedError('the subscription is closed', { broker: 'kafka' }));
+    this.#slots.close(isClosed());
     if (this.#member.stable) await Promise.race([this.#committer.commit(), wait(LAST_COMMIT)]);
     this.#committer.close();
     this.#feed.close();
@@ -350,6 +355,10 @@ const STUCK = 600;
 const LOOK_STUCK = 200;
 /** Milliseconds that a close waits for the server. */
 const LAST_COMMIT = 1_500;
+
+function isClosed(): ClosedError {
+  return new ClosedError('the subscription is closed', { broker: 'kafka' });
+}
 
 function cannotReturn(what: string): UnsupportedError {
   return new UnsupportedError(`${what} needs a group on a durable topic`, { broker: 'kafka' });

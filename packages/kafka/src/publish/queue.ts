@@ -32,7 +32,7 @@ export class PartitionQueue {
   bytes = 0;
   /** Since when the topic is not there; 0 while it is. */
   unknownSince = 0;
-  /** Most items of the next batch; 1 after a batch was too large for the server. */
+  /** Most items of the next batch; less than all after the server has refused one for something that is in it. */
   most: number = Number.POSITIVE_INFINITY;
   /** Why the last attempt failed. */
   cause: unknown = undefined;
@@ -109,8 +109,8 @@ export class PartitionQueue {
   }
 
   /**
-   * Drops what is past its deadline from a batch that is not being sent. What is left of one in doubt cannot keep its
-   * number.
+   * Fails what is past its deadline in a batch that is not being sent, and drops it. A batch in doubt stays whole as long
+   * as anybody waits for it: a part of it would have to go under another number, and might then lie there twice.
    *
    * @returns the identity that the queue gave up for it
    */
@@ -120,7 +120,7 @@ export class PartitionQueue {
       if (now >= call.deadline) call.failed(index, tooLate(this.name, this.cause));
     }
     const left = this.batch.filter(({ call, index }) => !call.done(index));
-    if (left.length === this.batch.length) return undefined;
+    if (left.length === this.batch.length || (this.doubtful && left.length > 0)) return undefined;
     const gaveUp = this.doubtful ? this.forgetProducer() : undefined;
     if (left.length === 0) this.#end();
     else this.batch = left;

@@ -1,4 +1,4 @@
-import { BusError, ConfigError, MessageTooLargeError } from '@ambus/core';
+import { BusError, ConfigError, MessageTooLargeError, ValidationError } from '@ambus/core';
 import type { Cluster } from '../driver/cluster.ts';
 import { Code, isPassing, isRefusal, serverError } from '../driver/errors.ts';
 import { type Produced, produce } from '../driver/log-requests.ts';
@@ -71,8 +71,8 @@ export class Sender {
       queue.most = Number.POSITIVE_INFINITY;
       queue.stored();
       for (const { call, index } of batch) call.accepted(index);
-    } else if (error === Code.messageTooLarge || error === Code.recordListTooLarge) {
-      tooLarge(queue, batch);
+    } else if (ONE_BY_ONE.has(error)) {
+      refusedOne(queue, batch, error);
     } else if (
       error === Code.outOfOrderSequence ||
       error === Code.unknownProducer ||
@@ -118,19 +118,45 @@ export class Sender {
   }
 }
 
-function tooLarge(queue: PartitionQueue, batch: readonly Item[]): void {
+/** What the server says of a whole batch, though one message of it may be the only reason. */
+const ONE_BY_ONE: ReadonlySet<number> = new Set([
+  Code.messageTooLarge,
+  Code.recordListTooLarge,
+  Code.invalidRecord,
+  Code.invalidTimestamp,
+]);
+
+/** Halves the batch until the message that is refused stands alone: the others must not fail for it. */
+function refusedOne(queue: PartitionQueue, batch: readonly Item[], error: number): void {
   if (batch.length > 1) {
-    queue.most = 1;
+    queue.most = batch.length >> 1;
     queue.putBack();
     return;
   }
-  const size = batch[0]!.record.value?.length ?? 0;
-  queue.refuse(
-    new MessageTooLargeError(
-      `the server does not take a message of ${size} bytes for "${queue.name}": see its max.message.bytes`,
-      size,
-      size - 1,
-      { topic: queue.name, broker: 'kafka' },
-    ),
+  queue.refuse(refusal(queue, batch[0]!, error));
+}
+
+function refusal({ topic: place, name: topic }: PartitionQueue, { record }: Item, error: number): BusError {
+  const context = { topic, broker: 'kafka' };
+  if (error === Code.invalidTimestamp) {
+    return new ConfigError(
+      `the server does not take a message for "${topic}" of ${new Date(record.timestamp).toISOString()}: see message.timestamp.before.max.ms and message.timestamp.after.max.ms of the Kafka topic "${place}"`,
+      context,
+    );
+  }
+  if (error === Code.invalidRecord) {
+    return record.key === null
+      ? new ValidationError(
+          `the server refuses a message without a key for "${topic}": a compacted topic takes none`,
+          context,
+        )
+      : new ValidationError(`the server refuses a message for "${topic}" as invalid`, context);
+  }
+  const size = record.value?.length ?? 0;
+  return new MessageTooLargeError(
+    `the server does not take a message of ${size} bytes for "${topic}": see its max.message.bytes`,
+    size,
+    size - 1,
+    context,
   );
 }

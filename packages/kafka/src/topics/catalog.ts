@@ -162,7 +162,7 @@ export class Catalog {
       const [answer] = await this.#cluster.sendToController(createPartitions(name, partitions, CREATION));
       const error = answer?.error ?? 0;
       // Somebody else has just done it.
-      if (error !== 0 && error !== INVALID_PARTITIONS && !isPassing(error))
+      if (error !== 0 && error !== Code.invalidPartitions && !isPassing(error))
         throw refusal(name, error, answer!.message);
       if (Date.now() > deadline) throw serverError(Code.leaderNotAvailable, `adding partitions to "${name}"`);
       await wait(LOOK);
@@ -221,10 +221,10 @@ export class Catalog {
       for (const { name, error, message } of answers) {
         const topic = topics.get(name)!;
         // A server that has just started, or was short of breath, counts as gone for a moment.
-        const early = error === NO_SERVERS && Date.now() < deadline - CREATION / 2;
+        const early = error === Code.invalidReplicationFactor && Date.now() < deadline - CREATION / 2;
         if (early || (isPassing(error) && Date.now() < deadline)) continue;
         topics.delete(name);
-        if (error === INVALID_CONFIG && TIMESTAMP in topic.config) {
+        if (error === Code.invalidConfig && TIMESTAMP in topic.config) {
           // Servers before 3.6 do not know it, and do not need it.
           const { [TIMESTAMP]: _, ...config } = topic.config;
           topics.set(name, { ...topic, config });
@@ -267,9 +267,6 @@ export class Catalog {
   }
 }
 
-const INVALID_PARTITIONS = 37;
-const INVALID_CONFIG = 40;
-const NO_SERVERS = 38;
 const TIMESTAMP = 'message.timestamp.after.max.ms';
 
 function refusal(name: string, code: number, message: string | null): BusError {
@@ -279,10 +276,7 @@ function refusal(name: string, code: number, message: string | null): BusError {
     });
   }
   const error = serverError(code, `creating topic "${name}"${message === null ? '' : ` (${message})`}`);
-  return code === Code.invalidTopic ||
-    code === INVALID_CONFIG ||
-    code === INVALID_PARTITIONS ||
-    code === NO_SERVERS
+  return code === Code.invalidTopic || !error.retryable
     ? new ConfigError(error.message, { broker: 'kafka' })
     : error;
 }

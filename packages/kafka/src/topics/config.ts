@@ -43,9 +43,7 @@ export function optionsOf(config: TopicConfig): KafkaTopicOptions {
   if (kafkaTopic !== undefined && !/^[A-Za-z0-9._-]{1,240}$/.test(kafkaTopic)) {
     wrong('kafkaTopic', '1 to 240 letters, digits, ".", "_" and "-"');
   }
-  if (kafkaConfig !== undefined && (typeof kafkaConfig !== 'object' || kafkaConfig === null)) {
-    wrong('kafkaConfig', 'an object of texts');
-  }
+  if (kafkaConfig !== undefined && !isTexts(kafkaConfig)) wrong('kafkaConfig', 'an object of texts');
   return {
     partitions: partitions!,
     replicationFactor: replicationFactor!,
@@ -53,6 +51,11 @@ export function optionsOf(config: TopicConfig): KafkaTopicOptions {
     kafkaTopic: kafkaTopic!,
     kafkaConfig: kafkaConfig!,
   };
+}
+
+function isTexts(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((one) => typeof one === 'string');
 }
 
 /** A topic as it is to be created. */

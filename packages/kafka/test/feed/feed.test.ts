@@ -193,3 +193,44 @@ it('reads no more than there is room for', async () => {
   }
   expect(one.ledger.floor).toBe(3_000);
 });
+
+it('goes on with a key when what another member had of it waits among the retries', async () => {
+  const other = feedOf();
+  other.part().take([raw(0, { key: KEY })], 1, 1);
+  await turn();
+  const retry = toRetry(other.got[0]!, Date.now());
+
+  const { part, got, present } = feedOf();
+  present.add('other');
+  const main = part({ ledger: lentAt(0, 'other') });
+  const queue = retries(part, main, 0);
+  main.take([raw(0, { key: KEY }), raw(1, { key: KEY })], 2, 2);
+  await turn();
+  expect(got).toEqual([]);
+  queue.take([raw(0, { key: KEY, headers: retry.headers as Buffer })], 1, 1);
+  await turn();
+  expect(got.map((entry) => [entry.part.kind, entry.offset]).toSorted()).toEqual([
+    ['main', 1],
+    ['q', 0],
+  ]);
+  expect(main.loaned.size).toBe(0);
+});
+
+it('hands out the latest of two retries of one record, of which the first was never settled', async () => {
+  const before = feedOf();
+  before.part().take([raw(0)], 1, 1);
+  await turn();
+  const first = toRetry(before.got[0]!, Date.now());
+  const again = before.part({ topic: 'retries', kind: 'q' });
+  again.take([raw(0, { headers: first.headers as Buffer })], 1, 1);
+  await turn();
+  const second = toRetry(before.got[1]!, Date.now());
+
+  const { part, got } = feedOf();
+  const main = part({ ledger: new Ledger(1) });
+  const queue = retries(part, main, 2);
+  const logged = [first, second].map(({ headers }, offset) => raw(offset, { headers: headers as Buffer }));
+  queue.take(logged, 2, 2);
+  await expect.poll(() => got.map(({ offset, attempt }) => [offset, attempt])).toEqual([[1, 3]]);
+  expect(queue.ledger.done(0)).toBe(true);
+});

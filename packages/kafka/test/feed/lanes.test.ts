@@ -75,6 +75,26 @@ it('lets nothing of a key pass what was nacked with order "block"', () => {
   expect(take()).toEqual([second]);
 });
 
+it('begins with what was handed out before, also where it was read behind others of its key', () => {
+  const { enter, take, settle, one, lanes } = setup();
+  const first = enter();
+  const { lane } = first;
+  const record = new KafkaRecord(raw(9, { key: Buffer.from('k') }), 'durable', 't', 't', 0, true);
+  const [again, next] = [1, 2].map((order) => {
+    const entry = new Entry(record, one, 2, order);
+    entry.lane = lane;
+    lane!.block(entry);
+    lane!.push(entry);
+    lanes.offer(lane!);
+    return entry;
+  });
+  expect(take()).toEqual([again]);
+  settle(again!);
+  expect(take()).toEqual([next]);
+  settle(next!);
+  expect(take()).toEqual([first]);
+});
+
 it('lets nothing of a key go while another member has something of it', () => {
   const { enter, take, lanes } = setup();
   const lane = lanes.of('k');

@@ -15,6 +15,8 @@ export interface Breaking {
    * @param forever - whether no new one passes after that
    */
   at(key: number, side: Side, forever: boolean): void;
+  /** Lets new connections pass again. */
+  restore(): void;
   close(): Promise<void>;
 }
 
@@ -78,6 +80,9 @@ export async function breaking(server: { readonly host: string; readonly port: n
     },
     at(key, side, forever) {
       armed = { key, side, forever };
+    },
+    restore() {
+      gone = false;
     },
     async close() {
       gone = true;
