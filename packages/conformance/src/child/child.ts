@@ -39,16 +39,24 @@ function tell(report: Report): void {
   process.send?.(report);
 }
 
+/** Subscriptions that come and go at a time. */
+const LANES = 10;
+
 async function churn(bus: Bus, topic: string, group: string, rounds: number): Promise<unknown> {
   const round = async (n: number): Promise<void> => {
     const subscription = await bus.subscribe(topic, () => {}, n % 2 === 0 ? { group } : {});
     await subscription.unsubscribe();
   };
+  const turn = async (count: number): Promise<void> => {
+    const lane = async (first: number): Promise<void> => {
+      for (let n = first; n < count; n += LANES) await round(n);
+    };
+    await Promise.all(Array.from({ length: LANES }, (_, first) => lane(first)));
+  };
   // What is made once, with the first use, is no leak.
-  await round(0);
-  await round(1);
+  await turn(LANES);
   const before = process.getActiveResourcesInfo().length;
-  for (let n = 0; n < rounds; n++) await round(n);
+  await turn(rounds);
   await new Promise((resolve) => setTimeout(resolve, 100));
   return { before, after: process.getActiveResourcesInfo().length };
 }

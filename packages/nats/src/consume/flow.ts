@@ -1,5 +1,4 @@
 import type { DriverSubscription, Incoming } from '../link/driver.ts';
-import { infoOf } from '../server/consumers.ts';
 import { NANOSECONDS, type Space } from '../server/space.ts';
 import { serverHeader, statusOf } from '../wire/headers.ts';
 
@@ -11,7 +10,7 @@ const EXPIRES = 1 / 4;
 /** Share of that between two signs of life of a request that waits. */
 const HEARTBEAT = 1 / 3;
 /** Nanoseconds that a request waits at a server of a cluster. */
-const SOON = 5e8;
+const SOON = 2.5e8;
 /** Milliseconds that the end of one may be late. */
 const LATE = 500;
 /** Milliseconds without one after which the request is taken for lost. */
@@ -38,7 +37,6 @@ export class Flow {
   /** Records that were asked for and have not come. */
   outstanding = 0;
   #heard = 0;
-  #arrived = 0;
   #batch: Incoming[] = [];
   #round = 0;
   #ending: PromiseWithResolvers<void> | undefined;
@@ -76,11 +74,24 @@ export class Flow {
   }
 
   get isOpen(): boolean {
-    return this.#subscription !== undefined;
+    return this.#subscription !== undefined && this.#ending === undefined;
   }
 
-  /** Begins; what was asked for before is forgotten. */
+  /** Begins, or goes on where it was about to end. */
   open(): void {
+    if (this.#ending === undefined) this.#begin();
+    else this.#keepOn();
+  }
+
+  /** Nobody waits for its end any more. */
+  #keepOn(): void {
+    const ending = this.#ending;
+    this.#ending = undefined;
+    ending?.resolve();
+  }
+
+  /** What was asked for before is forgotten. */
+  #begin(): void {
     this.abandon();
     const { link } = this.#space;
     const round = ++this.#round;
@@ -110,7 +121,7 @@ export class Flow {
   tick(now: number): void {
     const silence = this.#endsWithRequests ? SHORT_SILENCE : SILENCE;
     if (this.outstanding === 0 || now - this.#heard < silence || !this.#space.link.canSend) return;
-    this.open();
+    this.#begin();
     this.#owner.missing();
   }
 
@@ -120,14 +131,13 @@ export class Flow {
     this.#subscription?.unsubscribe();
     this.#subscription = undefined;
     this.outstanding = 0;
-    this.#ending?.resolve();
-    this.#ending = undefined;
+    this.#keepOn();
   }
 
   /** Ends; all that the server had sent has been handed over when it resolves. */
   async end(): Promise<void> {
     if (this.#subscription === undefined) return;
-    if (this.#endsWithRequests) await this.#expired();
+    if (this.#endsWithRequests && !(await this.#expired())) return;
     const subscription = this.#subscription;
     if (subscription === undefined) return;
     this.#subscription = undefined;
@@ -138,29 +148,21 @@ export class Flow {
     this.#handOver();
   }
 
-  /** Resolves when nothing that was asked for can come any more. */
-  async #expired(): Promise<void> {
-    const round = this.#round;
+  /** Resolves when nothing that was asked for can come any more, to whether it is still to end. */
+  async #expired(): Promise<boolean> {
+    if (this.outstanding === 0 || !this.#space.link.canSend) return true;
     this.#ending ??= Promise.withResolvers();
-    if (await this.#isQuiet()) return;
-    if (round !== this.#round || this.outstanding === 0 || !this.#space.link.canSend) return;
-    const timer = setTimeout(() => this.#ending?.resolve(), SOON / NANOSECONDS + LATE);
-    await this.#ending?.promise;
+    const ending = this.#ending;
+    const timer = setTimeout(() => ending.resolve(), SOON / NANOSECONDS + LATE);
+    await ending.promise;
     clearTimeout(timer);
-  }
-
-  /** Whether nothing has come lately, and nothing is about to. */
-  async #isQuiet(): Promise<boolean> {
-    if (Date.now() - this.#arrived < SOON / NANOSECONDS) return false;
-    const info = await infoOf(this.#space, this.#consumer).catch(() => undefined);
-    return info !== undefined && info.num_pending === 0;
+    return this.#ending === ending;
   }
 
   #take(message: Incoming, round: number): void {
     if (round !== this.#round) return;
     this.#heard = Date.now();
     if (message.reply !== '') {
-      this.#arrived = this.#heard;
       if (this.outstanding > 0 && --this.outstanding === 0) this.#ending?.resolve();
       if (this.#batch.push(message) === 1) queueMicrotask(this.#handOver);
       return;
