@@ -25,6 +25,7 @@ export const provisioningNames: readonly Case[] = chapter('provisioning', [
   {
     id: 'provisioning/prefix',
     name: 'buses with different prefixes do not see each other, not even where one prefix begins with the other',
+    timeout: 60_000,
     async run(t) {
       const prefixes = ['', '-x', '_x', 'x'].map((end) => `p${t.name('').slice(1, 8)}${end}`);
       const topic = t.topic();
@@ -91,6 +92,7 @@ export const provisioningNames: readonly Case[] = chapter('provisioning', [
   {
     id: 'provisioning/names',
     name: 'topics and groups whose names look alike on a server are different, and are listed by their exact names',
+    timeout: 60_000,
     async run(t) {
       const bus = await t.bus();
       const topics = LOOKALIKES.map((name) => t.topic(name));

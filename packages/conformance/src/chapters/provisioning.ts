@@ -83,6 +83,7 @@ const creating: readonly Case[] = [
   {
     id: 'provisioning/creates-nothing',
     name: 'neither "none" nor "check" creates anything, whatever is tried',
+    timeout: 60_000,
     needs: ['admin'],
     async run(t) {
       for (const provision of ['none', 'check'] as const) {
@@ -135,6 +136,7 @@ const administration: readonly Case[] = [
   {
     id: 'provisioning/depth',
     name: 'topics and groups are listed with what lies in them, and a purge empties them',
+    timeout: 60_000,
     needs: ['admin'],
     async run(t) {
       const bus = await t.bus();
