@@ -50,7 +50,7 @@ export interface Case {
   readonly power?: readonly Power[];
   /** It does something to the server that other cases would feel: it runs on a server of its own. */
   readonly isolated?: boolean;
-  /** Milliseconds that it may take. Default 20,000. */
+  /** Milliseconds that it may take. Default 20,000, and more as the setup has more patience. */
   readonly timeout?: number;
   /** Shows it: throws when it does not hold. */
   run(t: CaseContext): Promise<void>;

@@ -11,7 +11,7 @@ import {
 import type { ConformanceSetup, RawMessage, ServerControl } from './setup.ts';
 
 /** Milliseconds that a condition may take. */
-const PATIENCE = 10_000;
+export const PATIENCE = 10_000;
 
 /** Milliseconds between two looks at a condition: short at first, longer where a server is asked for a long time. */
 const LOOK = 5;

@@ -1,7 +1,7 @@
 import type { Capabilities, Support } from '@ambus/core';
 import { type Case, CHAPTERS, type Chapter } from './case.ts';
 import { suite } from './chapters/index.ts';
-import { CaseContext } from './context.ts';
+import { CaseContext, PATIENCE } from './context.ts';
 import { type ConformanceSetup, powersOf } from './setup.ts';
 
 /** How a case ended on a broker. */
@@ -75,7 +75,8 @@ function prepareCase(
   const missing = supports.find(({ support }) => support === 'none')?.feature;
   const lacking: string[] = (one.power ?? []).filter((power) => !powers.has(power));
   if (one.isolated === true && setup.isolate === undefined) lacking.push('one of its own');
-  const { id, name, timeout = DEFAULT_TIMEOUT } = one;
+  const slowness = Math.max(1, (setup.patience ?? PATIENCE) / PATIENCE);
+  const { id, name, timeout = DEFAULT_TIMEOUT * slowness } = one;
   const about = { id, name, chapter: chapterOf(id) };
   const skipped = lacking.length > 0 ? `needs a server (${lacking.join(', ')})` : undefined;
   const outcome: Outcome =

@@ -37,7 +37,7 @@ export interface ConformanceSetup {
    * where the real maximum is minutes or days.
    */
   readonly shortDelay?: object;
-  /** Milliseconds that a condition may take to come true where a case does not say. Default 10,000. */
+  /** Milliseconds that a condition may take to come true where a case does not say. Default 10,000; with more, cases may also take longer as a whole. */
   readonly patience?: number;
   /** For the report: version of the server and how it was started. */
   readonly about?: { readonly version: string; readonly started: string };

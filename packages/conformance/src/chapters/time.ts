@@ -207,8 +207,8 @@ const cancelled: readonly Case[] = [
       const topic = t.topic();
       const got = t.collector();
       await bus.subscribe(topic, got.handle, { group: t.name() });
-      const doomed = await bus.publish(topic, 'cancelled', { delay: 300 });
-      const kept = bus.publish(topic, 'kept', { delay: 320 });
+      const doomed = await bus.publish(topic, 'cancelled', { delay: 1_500 });
+      const kept = bus.publish(topic, 'kept', { delay: 1_520 });
       assert.equal(await bus.cancel(doomed), true);
       assert.equal(await bus.cancel(doomed), false);
       await kept;
@@ -246,9 +246,9 @@ const cancelled: readonly Case[] = [
       const topic = t.topic();
       const got = t.collector();
       await bus.subscribe(topic, got.handle, { group: t.name() });
-      const receipt = await bus.publish(topic, 'cancelled', { delay: 300 });
+      const receipt = await bus.publish(topic, 'cancelled', { delay: 1_500 });
       assert.equal(await other.cancel(JSON.parse(JSON.stringify(receipt))), true);
-      await bus.publish(topic, 'kept', { delay: 320 });
+      await bus.publish(topic, 'kept', { delay: 1_520 });
       await t.until('the other came', () => got.data.length > 0);
       assert.deepEqual(got.data, ['kept']);
     },
