@@ -66,6 +66,30 @@ export const orderBlock: readonly Case[] = chapter('order', [
     },
   },
   {
+    id: 'order/block-removed',
+    name: 'a message that is removed while it waits for its retry holds back its key no longer',
+    needs: [...NEEDS, 'admin'],
+    async run(t) {
+      const bus = await t.bus({ retry: { maxRetries: 1, initialDelay: 2_000, jitter: 0 } });
+      const topic = t.topic();
+      const keys = ['a', 'b', 'c'];
+      const seen: string[] = [];
+      await bus.subscribe<string>(
+        topic,
+        ({ data, key }) => {
+          seen.push(`${key} ${data}`);
+          if (data === 'bad') throw new Error('never');
+        },
+        { group: t.name(), order: 'block', concurrency: 4 },
+      );
+      for (const key of keys) await bus.publish(topic, 'bad', { key });
+      await t.until('each has failed and waits', () => bus.stats().retried === keys.length);
+      await bus.admin.purge(topic);
+      for (const key of keys) await bus.publish(topic, 'next', { key });
+      await t.until('the keys go on', () => keys.every((key) => seen.includes(`${key} next`)));
+    },
+  },
+  {
     id: 'order/block-without-a-key',
     name: 'a failing message without a key holds back nobody, whatever the order',
     async run(t) {

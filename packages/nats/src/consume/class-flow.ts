@@ -8,6 +8,7 @@ import { type Loan as AnyLoan, HELD, Loan } from './delivery.ts';
 import { Flow, type FlowOwner } from './flow.ts';
 import { type Blocked, Lane, type LaneOwner } from './lane.ts';
 import { releasesOf } from './releases.ts';
+import { Removed } from './removed.ts';
 import type { Turns } from './turns.ts';
 
 export type GroupLoan = AnyLoan<ClassFlow>;
@@ -44,6 +45,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   /** All that is unsettled, with core or not. */
   readonly loans: Set<GroupLoan> = new Set();
   readonly #owner: ClassOwner;
+  readonly #removed: Removed;
   /** Records that are known to wait at the server. */
   #backlog: number;
   /** When more was asked for, or came, for the last time. */
@@ -58,6 +60,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
 
   constructor(owner: ClassOwner, base: string, recordClass: RecordClass, backlog: number) {
     this.#owner = owner;
+    this.#removed = new Removed(owner.space);
     this.recordClass = recordClass;
     this.rank = rankOf(recordClass);
     this.consumer = classConsumer(base, recordClass);
@@ -262,6 +265,16 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     if (this.blocked().some(([, seq]) => here.has(seq))) return;
     this.#inherited = false;
     this.#owner.turns.unblock((key) => this.#isOf(key));
+    this.#owner.changed();
+  }
+
+  /** Lets keys go on whose nacked record was removed by somebody, or by the stream's own limits. */
+  async checkRemoved(): Promise<void> {
+    if (this.lane?.isOwned !== true) return;
+    const here = new Set([...this.loans].map(({ seq }) => seq));
+    const gone = await this.#removed.among(this.blocked().filter(([, seq]) => !here.has(seq)));
+    if (gone.length === 0) return;
+    for (const [key, seq] of gone) this.#owner.turns.gone(key, seq);
     this.#owner.changed();
   }
 

@@ -180,6 +180,14 @@ export class Turns<L extends Loan> {
     this.#keys.set(name, key);
   }
 
+  /** A record that blocks its key will not come again. */
+  gone(name: string, seq: number): void {
+    const key = this.#keys.get(name);
+    if (key === undefined) return;
+    key.blockers = key.blockers.filter((other) => other !== seq);
+    this.#tidy(name, key);
+  }
+
   /** Forgets what blocks the keys that `wanted` is true for. */
   unblock(wanted: (key: string) => boolean): void {
     for (const [name, key] of this.#keys) {
