@@ -175,6 +175,41 @@ export const orderBlock: readonly Case[] = chapter('order', [
     },
   },
   {
+    id: 'order/block-crash',
+    name: 'what was not settled before a message that holds back its key comes before it when its member has vanished',
+    needs: ['keyOrder', 'leases'],
+    power: ['crash'],
+    timeout: 180_000,
+    async run(t) {
+      const topic = t.topic();
+      const { bus, broker } = await t.busWithBroker({ retry: RETRY }, t.shortLease);
+      const hang = hanging(t);
+      await standingGroup(bus, topic, t.name());
+      for (const n of numbers(4)) await bus.publish(topic, n, { key: 'k' });
+      let isNacked = false;
+      await bus.subscribe(
+        topic,
+        async (messages: readonly Message<number>[]) => {
+          await messages[1]!.nack({ delay: 50 });
+          isNacked = true;
+          await hang();
+        },
+        { group: t.name(), ack: { batch: 2, maxWait: 10_000 }, order: 'block' },
+      );
+      await t.until('the second one is nacked', () => isNacked);
+      await t.server.crash!(broker);
+      const survivor = await t.bus({}, t.shortLease);
+      const after: number[] = [];
+      await survivor.subscribe<number>(topic, ({ data }) => void after.push(data), {
+        group: t.name(),
+        order: 'block',
+      });
+      const lease = survivor.capabilities.limits.lease + 10_000;
+      await t.until('all came', () => after.length >= 4, lease);
+      assert.deepEqual(after, numbers(4));
+    },
+  },
+  {
     id: 'order/crash',
     name: 'when a member vanishes, its keys go on at another in order, from the first message that was not acked',
     needs: ['keyOrder', 'leases'],

@@ -259,22 +259,33 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   /** Forgets what it was told to wait for and was settled before its old owner could say so. */
   async checkInherited(): Promise<void> {
     if (!this.#inherited || this.lane?.isOwned !== true) return;
+    const before = new Set(this.loans);
     const info = await infoOf(this.#owner.space, this.consumer).catch(() => undefined);
-    if (info === undefined || info.num_ack_pending > this.loans.size) return;
-    const here = new Set([...this.loans].map(({ seq }) => seq));
-    if (this.blocked().some(([, seq]) => here.has(seq))) return;
-    this.#inherited = false;
-    this.#owner.turns.unblock((key) => this.#isOf(key));
-    this.#owner.changed();
+    if (info === undefined) return;
+    // Only those were unsettled for certain when the server counted.
+    const held = [...this.loans].filter((loan) => before.has(loan)).length;
+    const areAllHere = info.num_ack_pending <= held;
+    const away = this.#blockedAway();
+    const settled = away.filter(([, seq]) => areAllHere || seq <= info.ack_floor.stream_seq);
+    this.#inherited = settled.length < away.length;
+    this.#letGo(settled);
   }
 
   /** Lets keys go on whose nacked record was removed by somebody, or by the stream's own limits. */
   async checkRemoved(): Promise<void> {
-    if (this.lane?.isOwned !== true) return;
+    if (this.lane?.isOwned === true) this.#letGo(await this.#removed.among(this.#blockedAway()));
+  }
+
+  /** What blocks its key and waits at the server. */
+  #blockedAway(): Blocked {
     const here = new Set([...this.loans].map(({ seq }) => seq));
-    const gone = await this.#removed.among(this.blocked().filter(([, seq]) => !here.has(seq)));
-    if (gone.length === 0) return;
-    for (const [key, seq] of gone) this.#owner.turns.gone(key, seq);
+    return this.blocked().filter(([, seq]) => !here.has(seq));
+  }
+
+  /** These will not come again. */
+  #letGo(blocked: Blocked): void {
+    if (blocked.length === 0) return;
+    for (const [key, seq] of blocked) this.#owner.turns.gone(key, seq);
     this.#owner.changed();
   }
 

@@ -224,7 +224,8 @@ export class Turns<L extends Loan> {
     const { waiting, blockers } = key;
     while (waiting.length > 0 && key.out < this.#ofOneKey) {
       const next = waiting[0]!;
-      if (blockers.length > 0 && next.seq !== blockers[0]) return;
+      // One before it is there again after all, when its member or its ack was lost: it goes first.
+      if (blockers.length > 0 && next.seq > blockers[0]!) return;
       waiting.shift();
       this.waiting--;
       key.out++;
