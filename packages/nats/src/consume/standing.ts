@@ -220,6 +220,9 @@ export class Standing implements LinkListener {
     const { pattern, group } = this.#source;
     const info = await infoOf(this.#space, this.base);
     if (info === undefined && this.#info !== undefined) {
+      // Not the group alone, where the stream has gone a moment ago.
+      await this.#space.verify(pattern);
+      if (this.#generation !== this.#space.generation) return;
       this.ended(
         new ConfigError(`group "${group}" on "${pattern}" was deleted`, { topic: pattern, broker: 'nats' }),
       );
