@@ -122,7 +122,7 @@ export class NatsAdmin implements Admin {
     const { names } = space;
     const [records, scheduled] = await Promise.all([
       space.purge(names.data('*', topic)),
-      space.purgeOwn(names.schedules('*', topic)),
+      space.removeDelayed(names.schedules('*', topic)),
     ]);
     return records + scheduled;
   }

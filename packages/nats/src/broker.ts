@@ -133,7 +133,7 @@ export class Nats implements NatsBroker {
   async cancel(topic: string, id: string): Promise<boolean> {
     const { space } = await this.#ready();
     await space.ensure(topic);
-    return (await space.purgeOwn(space.names.schedule('*', topic, id, '*'))) > 0;
+    return (await space.removeDelayed(space.names.schedule('*', topic, id, '*'))) > 0;
   }
 
   native(): NatsConnection | undefined {

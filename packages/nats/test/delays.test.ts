@@ -49,6 +49,19 @@ describe('on a server that cannot schedule', () => {
     expect(await bus.cancel(receipt)).toBe(false);
   });
 
+  it('a purge of one topic takes no delayed message of another along', async () => {
+    await using bus = await busOf(server);
+    const got = await collect(bus, 'beside.*');
+    for (let n = 0; n < 5; n++) await bus.publish('beside.kept', n, { delay: 1_000 });
+    await bus.publish('beside.kept', 'late', { delay: 1_200 });
+    await bus.publish('beside.purged', 'purged', { delay: 1_200 });
+    for (let n = 5; n < 8; n++) await bus.publish('beside.kept', n, { delay: 1_000 });
+    // All of them are with the consumer that holds them.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await bus.admin.purge('beside.purged')).toBe(1);
+    await expect.poll(() => got, { timeout: 10_000 }).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 'late']);
+  });
+
   it('it survives a restart of the server, and of its publisher', async () => {
     {
       await using publisher = await busOf(server);

@@ -80,6 +80,8 @@ export async function connect(host: BrokerHost, settings: Settings): Promise<Con
       if (now - lostAt < ONE_LOSS) return;
       lostAt = now;
       host.warning('the server has lost its state; groups start anew', { groups: members.size });
+      // Responders are in that state, too, and would be unheard of until their next sign of life.
+      keeper.renewListeners().catch(() => {});
     },
     members,
   };

@@ -62,3 +62,24 @@ test('what is older than the retention goes, but nothing that a group has not se
   await until(async () => (await depth('aged.kept')) === 0);
   expect(got.toSorted()).toEqual(numbers(6));
 });
+
+test('what was trimmed while it waited for its retry holds back no later message of its key', async () => {
+  const bus = await w.bus({ trimUnacked: true }, { topics });
+  const got: string[] = [];
+  const retry = { maxRetries: 3, initialDelay: 1_000, jitter: 0 };
+  await bus.subscribe<string>(
+    'blocked',
+    ({ data }) => {
+      got.push(data);
+      if (data === 'bad') throw new Error('fails');
+    },
+    { group: 'g', order: 'block', retry },
+  );
+  await bus.publish('blocked', 'bad', { key: 'a' });
+  await until(() => got.length === 1);
+  for (const n of numbers(60)) await bus.publish('blocked', `other ${n}`, { key: 'b' });
+  await bus.publish('blocked', 'later', { key: 'a' });
+  await until(() => got.includes('later'));
+  expect(got.filter((data) => data === 'bad')).toHaveLength(1);
+  await until(async () => (await bus.admin.group('blocked', 'g'))?.depth === 0);
+});

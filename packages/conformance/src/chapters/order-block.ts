@@ -66,6 +66,30 @@ export const orderBlock: readonly Case[] = chapter('order', [
     },
   },
   {
+    id: 'order/block-removed',
+    name: 'a message that is removed while it waits for its retry holds back its key no longer',
+    needs: [...NEEDS, 'admin'],
+    async run(t) {
+      const bus = await t.bus({ retry: { maxRetries: 1, initialDelay: 2_000, jitter: 0 } });
+      const topic = t.topic();
+      const keys = ['a', 'b', 'c'];
+      const seen: string[] = [];
+      await bus.subscribe<string>(
+        topic,
+        ({ data, key }) => {
+          seen.push(`${key} ${data}`);
+          if (data === 'bad') throw new Error('never');
+        },
+        { group: t.name(), order: 'block', concurrency: 4 },
+      );
+      for (const key of keys) await bus.publish(topic, 'bad', { key });
+      await t.until('each has failed and waits', () => bus.stats().retried === keys.length);
+      await bus.admin.purge(topic);
+      for (const key of keys) await bus.publish(topic, 'next', { key });
+      await t.until('the keys go on', () => keys.every((key) => seen.includes(`${key} next`)));
+    },
+  },
+  {
     id: 'order/block-without-a-key',
     name: 'a failing message without a key holds back nobody, whatever the order',
     async run(t) {
@@ -148,6 +172,41 @@ export const orderBlock: readonly Case[] = chapter('order', [
       );
       await t.until('all were handled', () => done.length >= 6);
       assert.deepEqual(done, numbers(6));
+    },
+  },
+  {
+    id: 'order/block-crash',
+    name: 'what was not settled before a message that holds back its key comes before it when its member has vanished',
+    needs: ['keyOrder', 'leases'],
+    power: ['crash'],
+    timeout: 180_000,
+    async run(t) {
+      const topic = t.topic();
+      const { bus, broker } = await t.busWithBroker({ retry: RETRY }, t.shortLease);
+      const hang = hanging(t);
+      await standingGroup(bus, topic, t.name());
+      for (const n of numbers(4)) await bus.publish(topic, n, { key: 'k' });
+      let isNacked = false;
+      await bus.subscribe(
+        topic,
+        async (messages: readonly Message<number>[]) => {
+          await messages[1]!.nack({ delay: 50 });
+          isNacked = true;
+          await hang();
+        },
+        { group: t.name(), ack: { batch: 2, maxWait: 10_000 }, order: 'block' },
+      );
+      await t.until('the second one is nacked', () => isNacked);
+      await t.server.crash!(broker);
+      const survivor = await t.bus({}, t.shortLease);
+      const after: number[] = [];
+      await survivor.subscribe<number>(topic, ({ data }) => void after.push(data), {
+        group: t.name(),
+        order: 'block',
+      });
+      const lease = survivor.capabilities.limits.lease + 10_000;
+      await t.until('all came', () => after.length >= 4, lease);
+      assert.deepEqual(after, numbers(4));
     },
   },
   {

@@ -184,7 +184,7 @@ const administration: readonly Case[] = [
   },
   {
     id: 'provisioning/ephemeral',
-    name: 'an ephemeral topic keeps nothing, lists nothing, and cannot be asked to hold a message',
+    name: 'an ephemeral topic keeps nothing, lists nothing, and cannot be asked to hold or to remember a message',
     needs: ['ephemeral'],
     async run(t) {
       const topic = t.topic();
@@ -198,6 +198,9 @@ const administration: readonly Case[] = [
       if (t.capabilities.admin !== 'none') assert.deepEqual(await topicsOf(t), []);
       if (t.capabilities.delay !== 'none')
         await rejection(ValidationError, () => bus.publish(topic, 1, { delay: 100 }), '"delay"', 'ephemeral');
+      const once = { delivery: 'exactly-once', idempotencyKey: 'k' } as const;
+      if (t.capabilities.deduplication !== 'none')
+        await rejection(ValidationError, () => bus.publish(topic, 1, once), 'exactly-once', 'ephemeral');
     },
     async refused(t) {
       const topics = { [t.topic()]: { durability: 'ephemeral' as const } };

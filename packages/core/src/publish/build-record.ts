@@ -211,6 +211,12 @@ function requireSupport(topic: Topic, options: PublishOptions, defaults: RecordD
   }
   if (options.priority !== undefined && priorityLevel(options.priority) !== 2) need('priority', 'priority');
   if (options.delivery === 'exactly-once') {
+    if (topic.channel === 'ephemeral') {
+      throw new ValidationError(
+        `publish option "delivery": "exactly-once" needs a durable topic, and "${topic.name}" is ephemeral`,
+        { topic: topic.name },
+      );
+    }
     need('deduplication', 'delivery');
     if (options.idempotencyKey === undefined && options.id === undefined) {
       throw new ValidationError(

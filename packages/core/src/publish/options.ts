@@ -37,7 +37,8 @@ export interface PublishOptions {
   readonly deliverAt?: Date | undefined;
   /**
    * `at-most-once`: acked before it is handled, never retried. `exactly-once`: a second publish with the same
-   * `idempotencyKey` on this topic is dropped within the bus's `deduplicationWindow`. Default `at-least-once`.
+   * `idempotencyKey` on this topic is dropped within the bus's `deduplicationWindow`; durable topics only. Default
+   * `at-least-once`.
    */
   readonly delivery?: DeliveryMode | undefined;
   /** For `exactly-once`. Default: `id`, where that is given. 1 to 256 characters. */

@@ -27,6 +27,8 @@ export class Lane {
   get next(): Entry | undefined {
     if (this.blockers === undefined) return this.head;
     const first = this.blockers[0]!;
+    // One before it is there again, when its member was lost: it goes first.
+    if (this.head !== undefined && this.head.seq < first.seq) return this.head;
     return first.state === WAITING ? first : undefined;
   }
 

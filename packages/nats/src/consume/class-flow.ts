@@ -8,6 +8,7 @@ import { type Loan as AnyLoan, HELD, Loan } from './delivery.ts';
 import { Flow, type FlowOwner } from './flow.ts';
 import { type Blocked, Lane, type LaneOwner } from './lane.ts';
 import { releasesOf } from './releases.ts';
+import { Removed } from './removed.ts';
 import type { Turns } from './turns.ts';
 
 export type GroupLoan = AnyLoan<ClassFlow>;
@@ -44,6 +45,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   /** All that is unsettled, with core or not. */
   readonly loans: Set<GroupLoan> = new Set();
   readonly #owner: ClassOwner;
+  readonly #removed: Removed;
   /** Records that are known to wait at the server. */
   #backlog: number;
   /** When more was asked for, or came, for the last time. */
@@ -58,6 +60,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
 
   constructor(owner: ClassOwner, base: string, recordClass: RecordClass, backlog: number) {
     this.#owner = owner;
+    this.#removed = new Removed(owner.space);
     this.recordClass = recordClass;
     this.rank = rankOf(recordClass);
     this.consumer = classConsumer(base, recordClass);
@@ -256,12 +259,33 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   /** Forgets what it was told to wait for and was settled before its old owner could say so. */
   async checkInherited(): Promise<void> {
     if (!this.#inherited || this.lane?.isOwned !== true) return;
+    const before = new Set(this.loans);
     const info = await infoOf(this.#owner.space, this.consumer).catch(() => undefined);
-    if (info === undefined || info.num_ack_pending > this.loans.size) return;
+    if (info === undefined) return;
+    // Only those were unsettled for certain when the server counted.
+    const held = [...this.loans].filter((loan) => before.has(loan)).length;
+    const areAllHere = info.num_ack_pending <= held;
+    const away = this.#blockedAway();
+    const settled = away.filter(([, seq]) => areAllHere || seq <= info.ack_floor.stream_seq);
+    this.#inherited = settled.length < away.length;
+    this.#letGo(settled);
+  }
+
+  /** Lets keys go on whose nacked record was removed by somebody, or by the stream's own limits. */
+  async checkRemoved(): Promise<void> {
+    if (this.lane?.isOwned === true) this.#letGo(await this.#removed.among(this.#blockedAway()));
+  }
+
+  /** What blocks its key and waits at the server. */
+  #blockedAway(): Blocked {
     const here = new Set([...this.loans].map(({ seq }) => seq));
-    if (this.blocked().some(([, seq]) => here.has(seq))) return;
-    this.#inherited = false;
-    this.#owner.turns.unblock((key) => this.#isOf(key));
+    return this.blocked().filter(([, seq]) => !here.has(seq));
+  }
+
+  /** These will not come again. */
+  #letGo(blocked: Blocked): void {
+    if (blocked.length === 0) return;
+    for (const [key, seq] of blocked) this.#owner.turns.gone(key, seq);
     this.#owner.changed();
   }
 

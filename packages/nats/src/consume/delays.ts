@@ -78,7 +78,8 @@ export class Delays implements FlowOwner, LinkListener {
     } catch (error) {
       if (space.link.closed) return;
       if (ConfigError.is(error)) this.#leave();
-      else setTimeout(() => void this.#start(), RETRY).unref();
+      // Its stream may be gone again, and nobody else would look.
+      else setTimeout(() => this.missing(), RETRY).unref();
     }
   }
 

@@ -62,9 +62,10 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
 
   async #create(from: StartPosition | number): Promise<void> {
     const { pattern } = this.#source;
-    this.#generation = this.#space.generation;
+    const { generation } = this.#space;
     this.#name = `live-${nuid.next()}`;
     const info = await createLive(this.#space, this.#name, pattern, from, SWEPT_AFTER);
+    this.#generation = generation;
     if (this.#closed) {
       await deleteConsumer(this.#space, this.#name);
       return;
@@ -212,6 +213,7 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
       // What is not allowed any more will not be in a moment.
       if (ConfigError.is(error)) this.ended(error);
       else setTimeout(() => void this.#recover(), RETRY).unref();
+      return;
     } finally {
       this.#recovering = false;
     }

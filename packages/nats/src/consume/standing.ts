@@ -46,6 +46,8 @@ export class Standing implements LinkListener {
   #generation: number;
   readonly #warned = new Set<RecordClass>();
   #recovering = false;
+  /** Whether the stream was lost, and the group is not there again yet. */
+  #isLost = false;
   #closed = false;
   #lastLook: number = Date.now();
   #lookUntil = 0;
@@ -195,12 +197,12 @@ export class Standing implements LinkListener {
     this.#recovering = true;
     try {
       await this.#space.verify(this.#source.pattern);
-      if (this.#generation !== this.#space.generation) await this.#startAnew();
+      if (this.#isLost || this.#generation !== this.#space.generation) await this.#startAnew();
       else await this.#look();
     } catch (error) {
       const known = asBusError(error, { topic: this.#source.pattern, broker: 'nats' });
       if (!known.retryable) this.ended(known);
-      else setTimeout(() => this.#again(), AGAIN).unref();
+      else setTimeout(() => (this.#isLost ? this.recover() : this.#again()), AGAIN).unref();
     } finally {
       this.#recovering = false;
     }
@@ -215,9 +217,11 @@ export class Standing implements LinkListener {
 
   /** All that the stream holds now came after it was lost. */
   async #startAnew(): Promise<void> {
+    this.#isLost = true;
     for (const flow of this.classes.values()) flow.lost();
     this.classes.clear();
     await this.join('earliest');
+    this.#isLost = false;
     await this.discover();
     this.#add('n', this.#info?.num_pending ?? 0);
   }
@@ -226,6 +230,9 @@ export class Standing implements LinkListener {
     const { pattern, group } = this.#source;
     const info = await infoOf(this.#space, this.base);
     if (info === undefined && this.#info !== undefined) {
+      // Not the group alone, where the stream has gone a moment ago.
+      await this.#space.verify(pattern);
+      if (this.#generation !== this.#space.generation) return;
       this.ended(
         new ConfigError(`group "${group}" on "${pattern}" was deleted`, { topic: pattern, broker: 'nats' }),
       );

@@ -180,6 +180,14 @@ export class Turns<L extends Loan> {
     this.#keys.set(name, key);
   }
 
+  /** A record that blocks its key will not come again. */
+  gone(name: string, seq: number): void {
+    const key = this.#keys.get(name);
+    if (key === undefined) return;
+    key.blockers = key.blockers.filter((other) => other !== seq);
+    this.#tidy(name, key);
+  }
+
   /** Forgets what blocks the keys that `wanted` is true for. */
   unblock(wanted: (key: string) => boolean): void {
     for (const [name, key] of this.#keys) {
@@ -216,7 +224,8 @@ export class Turns<L extends Loan> {
     const { waiting, blockers } = key;
     while (waiting.length > 0 && key.out < this.#ofOneKey) {
       const next = waiting[0]!;
-      if (blockers.length > 0 && next.seq !== blockers[0]) return;
+      // One before it is there again after all, when its member or its ack was lost: it goes first.
+      if (blockers.length > 0 && next.seq > blockers[0]!) return;
       waiting.shift();
       this.waiting--;
       key.out++;

@@ -64,7 +64,9 @@ export class Upkeep {
   async #share(flow: ClassFlow): Promise<void> {
     if (this.#stopped) return;
     await flow.lane?.tick(!this.#owner.isPaused && this.#company.hasTurn(flow.recordClass));
-    if (flow.lane?.isOwned) await flow.checkInherited();
+    if (!flow.lane?.isOwned) return;
+    await flow.checkInherited();
+    await flow.checkRemoved();
   }
 
   stop(): void {

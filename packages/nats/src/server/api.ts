@@ -235,8 +235,8 @@ export const isPassing = ({ err_code }: ApiFailure): boolean => PASSING.has(err_
 /** What a no of JetStream is to the bus. */
 export function apiError(what: string, { code, err_code, description }: ApiFailure): BusError {
   const message = `nats: JetStream refused ${what}: ${description} (${code}/${err_code})`;
-  // What a server is short of for a moment has codes of its own; the rest is wrong and stays so.
-  return (code >= 500 && !FINAL.has(err_code)) || PASSING.has(err_code)
+  // What a server is short of for a moment has codes of its own, and a stream that is lost is made anew; the rest stays wrong.
+  return (code >= 500 && !FINAL.has(err_code)) || PASSING.has(err_code) || err_code === CODES.streamNotFound
     ? new ConnectionError(message, { broker: 'nats' })
     : new ConfigError(message, { broker: 'nats' });
 }

@@ -166,6 +166,22 @@ export class Space {
     return this.#purge(this.own, subject, {});
   }
 
+  /**
+   * Removes delayed messages. One by one where a consumer holds them: after a purge the server takes others that are held
+   * there for acked, and never delivers them.
+   */
+  async removeDelayed(subject: string): Promise<number> {
+    if (this.streams.canSchedule) return this.purgeOwn(subject);
+    const { api, own } = this;
+    let count = 0;
+    for (let one = await api.next(own, 1, subject); one; one = await api.next(own, one.seq + 1, subject)) {
+      const request = { seq: one.seq, no_erase: true };
+      const { value } = await api.ask<{ success: boolean }>(`STREAM.MSG.DELETE.${own}`, request);
+      if (value?.success === true) count++;
+    }
+    return count;
+  }
+
   async #purge(stream: string, filter: string, more: object): Promise<number> {
     const request = { filter, ...more };
     const { value } = await this.api.ask<{ purged: number }>(`STREAM.PURGE.${stream}`, request);

@@ -70,7 +70,8 @@ local function takeLane(topic, lane)
     local first = firstOf(waiting, lane)
     if not first then return end
     local blocker = firstOf(blocking, lane)
-    if blocker and blocker ~= first then
+    -- One before it is there again when its member was lost: it goes first.
+    if blocker and before(idIn(blocker), idIn(first)) then
       if holder(stream, group, idIn(blocker)) then return end
       call('ZREM', blocking, blocker)
     else

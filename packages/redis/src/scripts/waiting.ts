@@ -91,6 +91,21 @@ local function returned(group, topic, lane, member)
   return offer(group, topic, lane)
 end
 
+-- A record with a key was trimmed while it waited: it holds back nothing any more. Its lane is only known by what it blocks.
+local blockers = {}
+local function vanished(group, topic, id)
+  call('XACK', streamOf(topic, 'k'), group, id)
+  local blocking = lanes('block', group, topic)
+  if not blockers[blocking] then
+    blockers[blocking] = {}
+    for _, one in ipairs(call('ZRANGE', blocking, 0, -1)) do blockers[blocking][idIn(one)] = one end
+  end
+  local one = blockers[blocking][id]
+  if not one then return end
+  call('ZREM', blocking, one)
+  offer(group, topic, one:match('^(.*)%z'))
+end
+
 -- A waiting record's time has come.
 local function comeBack(group, name)
   local _, id, kind, topic = parseName(name)
@@ -99,7 +114,10 @@ local function comeBack(group, name)
     return
   end
   local entry = call('XRANGE', streamOf(topic, kind), id, id)[1]
-  if not entry then return end
+  if not entry then
+    vanished(group, topic, id)
+    return
+  end
   local lane = laneOf(keyIn(entry[2]))
   park(group, topic, lane, id)
   offer(group, topic, lane)
