@@ -115,7 +115,7 @@ export class MessageBus implements Bus {
     const { admin, capabilities, name } = this.#core.broker;
     if (admin === undefined || capabilities.admin === 'none')
       throw new UnsupportedError(`${name} does not offer admin`, { broker: name });
-    this.#admin ??= connectedAdmin(admin, () => this.#usable());
+    this.#admin ??= connectedAdmin(admin, this.#core.clock, () => this.#usable());
     return this.#admin;
   }
 

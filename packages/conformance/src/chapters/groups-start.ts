@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type StartPosition, UnsupportedError } from '@ambus/core';
+import { type StartPosition, UnsupportedError, ValidationError } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import type { CaseContext } from '../context.ts';
 import { groupInfo } from '../helpers/groups.ts';
@@ -100,6 +100,29 @@ export const groupsStart: readonly Case[] = chapter('groups', [
       );
       for (const { data } of [late, live]) assert.deepEqual(ascending(data), numbers(11).slice(5));
       assert.deepEqual(ascending(future.data), numbers(11));
+    },
+  },
+  {
+    id: 'groups/from-a-date-to-come',
+    name: 'where a group starts must have passed, but for as much as two clocks may differ',
+    needs: ['replayFromDate'],
+    refused: (t) => refuse(t, new Date()),
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      const tomorrow = new Date(Date.now() + 86_400_000);
+      await rejection(ValidationError, () => bus.subscribe(topic, () => {}, { from: tomorrow }), 'from');
+      if (t.capabilities.admin !== 'none') {
+        const ensure = () => bus.admin.ensureGroup(topic, t.name(), tomorrow);
+        await rejection(ValidationError, ensure, 'starts');
+      }
+      await bus.publish(topic, 0);
+      const soon = { from: new Date(Date.now() + 10_000) };
+      const late = await listen<number>(t, bus, topic, soon);
+      const live = await listen<number>(t, bus, topic, { group: undefined, ...soon });
+      await bus.publish(topic, 1);
+      await t.until('both came', () => late.data.length > 0 && live.data.length > 0);
+      assert.deepEqual([...late.data, ...live.data], [1, 1]);
     },
   },
   {

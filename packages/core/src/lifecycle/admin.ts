@@ -1,6 +1,8 @@
 import type { Admin, StartPosition } from '../broker.ts';
+import type { Clock } from '../clock.ts';
 import { checkArgument } from '../config/check.ts';
 import { from, group } from '../subscribe/options.ts';
+import { startFrom } from '../subscribe/start-from.ts';
 import { assertPattern, assertTopic } from '../topic/topic.ts';
 
 /**
@@ -9,7 +11,7 @@ import { assertPattern, assertTopic } from '../topic/topic.ts';
  *
  * @param ready - connects the bus where it is not
  */
-export function connectedAdmin(admin: Admin, ready: () => Promise<void>): Admin {
+export function connectedAdmin(admin: Admin, clock: Clock, ready: () => Promise<void>): Admin {
   const onTopic =
     <A extends unknown[], R>(call: (topic: string, ...rest: A) => Promise<R>) =>
     async (topic: string, ...rest: A): Promise<R> => {
@@ -33,7 +35,7 @@ export function connectedAdmin(admin: Admin, ready: () => Promise<void>): Admin 
     group: onGroup((pattern, name) => admin.group(pattern, name)),
     ensureGroup: onGroup((pattern, name, start: StartPosition) => {
       checkArgument('where the group starts', start, from);
-      return admin.ensureGroup(pattern, name, start);
+      return admin.ensureGroup(pattern, name, startFrom('where the group starts', start, clock));
     }),
     deleteGroup: onGroup((pattern, name) => admin.deleteGroup(pattern, name)),
     purge: onTopic((topic) => admin.purge(topic)),

@@ -15,6 +15,7 @@ import { compileFilter } from './filter.ts';
 import type { Message } from './message.ts';
 import type { BatchAck, ConsumeMessage, SubscribeOptions } from './options.ts';
 import type { ConsumerPlan } from './plan.ts';
+import { startFrom } from './start-from.ts';
 
 const DEFAULT_PREFETCH = 64;
 const DEFAULT_BATCH_WAIT = 50;
@@ -43,7 +44,7 @@ export function makePlan(
     pattern,
     group: options.group,
     channels,
-    from: options.from ?? 'new',
+    from: startFrom('subscribe option "from"', options.from ?? 'new', core.clock),
     concurrency,
     prefetch: prefetch(options, concurrency, batch),
     autoAck: options.ack !== 'manual',

@@ -69,8 +69,8 @@ export interface SubscribeOptions<T = unknown> {
   /** Short for `retry.order`. */
   readonly order?: 'skip' | 'block' | undefined;
   /**
-   * Where a new group, or a live subscription, starts: `new`, `earliest`, or a date. A group that exists goes on where it
-   * was. Default `new`.
+   * Where a new group, or a live subscription, starts: `new`, `earliest`, or a date, which must have passed. A group that
+   * exists goes on where it was. Default `new`.
    */
   readonly from?: StartPosition | undefined;
   /**

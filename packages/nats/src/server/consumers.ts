@@ -50,11 +50,7 @@ export const ackWaitOf = (lease: number): number => Math.round(lease / 2);
 export async function startOf(space: Space, from: StartPosition): Promise<Partial<ConsumerConfig>> {
   // By the server's rules: what nobody has worked on yet is everybody's.
   if (space.streams.retention === 'workqueue') return { deliver_policy: 'all' };
-  if (from instanceof Date) {
-    return from.getTime() > Date.now()
-      ? { deliver_policy: 'by_start_time', opt_start_time: from.toISOString() }
-      : startAt(await firstSince(space, from.getTime()));
-  }
+  if (from instanceof Date) return startAt(await firstSince(space, from.getTime()));
   // Always a number, so that the consumers of rare classes, made later, start at the same place.
   const { state } = await space.info();
   return startAt(from === 'earliest' ? 1 : state.last_seq + 1);
