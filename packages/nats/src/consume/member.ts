@@ -43,6 +43,8 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
   #failed = false;
   #lastSeen: number = Date.now();
   #later: NodeJS.Timeout | undefined;
+  /** Until what has come is given back: closing waits for it, too. */
+  #pausing: Promise<void> = Promise.resolve();
 
   constructor(space: Space, source: Source & { readonly group: string }, sink: Sink) {
     this.space = space;
@@ -231,8 +233,12 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
     this.changed();
   }
 
-  async pause(): Promise<void> {
-    if (this.isPaused) return;
+  pause(): Promise<void> {
+    if (!this.isPaused) this.#pausing = this.#pause();
+    return this.#pausing;
+  }
+
+  async #pause(): Promise<void> {
     this.isPaused = true;
     this.#company.leave();
     const flows = [...this.#classes.values()];
