@@ -1,6 +1,8 @@
 import type { DriverSubscription, Incoming } from '../link/driver.ts';
+import { infoOf } from '../server/consumers.ts';
 import { NANOSECONDS, type Space } from '../server/space.ts';
 import { serverHeader, statusOf } from '../wire/headers.ts';
+import { placeOf } from '../wire/place.ts';
 
 /**
  * Share of the lease that a request waits at the server before it is made anew. A connection that swallows everything has
@@ -20,6 +22,10 @@ const SHORT_SILENCE = 2_500;
 /** Milliseconds before a consumer that is moving to another server is asked again. */
 const PAUSE = 150;
 
+/** Milliseconds that a server alone may take to send what was asked for, and between two looks whether it has. */
+const CATCH_UP = 1_000;
+const ON_ITS_WAY = 20;
+
 /** Who gets what a flow brings. */
 export interface FlowOwner {
   arrived(messages: readonly Incoming[]): void;
@@ -37,6 +43,8 @@ export class Flow {
   /** Records that were asked for and have not come. */
   outstanding = 0;
   #heard = 0;
+  /** Where the record is settled that came last. */
+  #last = '';
   #batch: Incoming[] = [];
   #round = 0;
   #ending: PromiseWithResolvers<void> | undefined;
@@ -137,7 +145,7 @@ export class Flow {
   /** Ends; all that the server had sent has been handed over when it resolves. */
   async end(): Promise<void> {
     if (this.#subscription === undefined) return;
-    if (this.#endsWithRequests && !(await this.#expired())) return;
+    if (this.#isLeased && !(await this.#drained())) return;
     const subscription = this.#subscription;
     if (subscription === undefined) return;
     this.#subscription = undefined;
@@ -148,21 +156,42 @@ export class Flow {
     this.#handOver();
   }
 
-  /** Resolves when nothing that was asked for can come any more, to whether it is still to end. */
-  async #expired(): Promise<boolean> {
+  /**
+   * What the server is about to send when a flow ends counts as delivered, although nobody gets it. So what was asked for
+   * is waited for first.
+   *
+   * @returns whether the flow is still to end
+   */
+  async #drained(): Promise<boolean> {
     if (this.outstanding === 0 || !this.#space.link.canSend) return true;
     this.#ending ??= Promise.withResolvers();
     const ending = this.#ending;
-    const timer = setTimeout(() => ending.resolve(), SOON / NANOSECONDS + LATE);
-    await ending.promise;
-    clearTimeout(timer);
+    if (this.#endsWithRequests) await soon(ending.promise, SOON / NANOSECONDS + LATE);
+    else await this.#caughtUp(ending);
     return this.#ending === ending;
+  }
+
+  /** Resolves when the server has nothing to send that it has not sent. */
+  async #caughtUp(ending: PromiseWithResolvers<void>): Promise<void> {
+    const end = Date.now() + CATCH_UP;
+    while (this.#ending === ending && this.outstanding > 0 && Date.now() < end) {
+      const info = await infoOf(this.#space, this.#consumer).catch(() => undefined);
+      if (info === undefined) return;
+      if (info.num_pending === 0) {
+        // Unless it has sent nothing but what is here, the last of it may be on its way, to us or to another member.
+        const { delivery } = this.#last === '' ? { delivery: 0 } : placeOf(this.#last);
+        if (info.delivered.consumer_seq > delivery) await soon(ending.promise, ON_ITS_WAY);
+        return;
+      }
+      await soon(ending.promise, ON_ITS_WAY);
+    }
   }
 
   #take(message: Incoming, round: number): void {
     if (round !== this.#round) return;
     this.#heard = Date.now();
     if (message.reply !== '') {
+      this.#last = message.reply;
       if (this.outstanding > 0 && --this.outstanding === 0) this.#ending?.resolve();
       if (this.#batch.push(message) === 1) queueMicrotask(this.#handOver);
       return;
@@ -197,6 +226,18 @@ export class Flow {
     this.#batch = [];
     this.#owner.arrived(batch);
   };
+}
+
+/** Resolves with `done`, or after `time` milliseconds. */
+async function soon(done: Promise<void>, time: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    done,
+    new Promise((resolve) => {
+      timer = setTimeout(resolve, time);
+    }),
+  ]);
+  clearTimeout(timer);
 }
 
 let inboxes = 0;
