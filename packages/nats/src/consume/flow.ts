@@ -47,6 +47,8 @@ export class Flow {
   #last = '';
   #batch: Incoming[] = [];
   #round = 0;
+  /** Rounds whose last records are on their way. */
+  readonly #draining = new Set<number>();
   #ending: PromiseWithResolvers<void> | undefined;
   readonly #isLeased: boolean;
   readonly #stream: string;
@@ -151,8 +153,15 @@ export class Flow {
     this.#subscription = undefined;
     this.#ending = undefined;
     this.outstanding = 0;
-    if (this.#space.link.canSend) await subscription.drain().catch(() => {});
-    else subscription.unsubscribe();
+    if (this.#space.link.canSend) {
+      // Also when it is begun anew meanwhile.
+      const round = this.#round;
+      this.#draining.add(round);
+      await subscription.drain().catch(() => {});
+      this.#draining.delete(round);
+    } else {
+      subscription.unsubscribe();
+    }
     this.#handOver();
   }
 
@@ -188,14 +197,17 @@ export class Flow {
   }
 
   #take(message: Incoming, round: number): void {
-    if (round !== this.#round) return;
-    this.#heard = Date.now();
+    const isCurrent = round === this.#round;
+    if (!isCurrent && !this.#draining.has(round)) return;
     if (message.reply !== '') {
       this.#last = message.reply;
-      if (this.outstanding > 0 && --this.outstanding === 0) this.#ending?.resolve();
+      if (isCurrent) this.#heard = Date.now();
+      if (isCurrent && this.outstanding > 0 && --this.outstanding === 0) this.#ending?.resolve();
       if (this.#batch.push(message) === 1) queueMicrotask(this.#handOver);
       return;
     }
+    if (!isCurrent) return;
+    this.#heard = Date.now();
     const status = message.head === undefined ? undefined : statusOf(message.head);
     if (status === undefined || status.code === 100) return;
     this.#refused(status.code, status.text, message.head!);

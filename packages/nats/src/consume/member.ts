@@ -45,6 +45,8 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
   #later: NodeJS.Timeout | undefined;
   /** Until what has come is given back: closing waits for it, too. */
   #pausing: Promise<void> = Promise.resolve();
+  /** Until nothing more comes. */
+  #ended: Promise<unknown> = Promise.resolve();
 
   constructor(space: Space, source: Source & { readonly group: string }, sink: Sink) {
     this.space = space;
@@ -211,7 +213,10 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
       }
     }
     this.changed();
-    if (this.isPaused) await this.giveBack(own);
+    if (!this.isPaused) return;
+    // To a flow that is still open the server would send them once more.
+    await this.#ended;
+    await this.giveBack(own);
   }
 
   giveBack(loans: readonly GroupLoan[]): Promise<void> {
@@ -242,7 +247,8 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
     this.isPaused = true;
     this.#company.leave();
     const flows = [...this.#classes.values()];
-    await Promise.all(flows.map((flow) => flow.end()));
+    this.#ended = Promise.all(flows.map((flow) => flow.end()));
+    await this.#ended;
     if (!this.isPaused) return;
     await this.giveBack(flows.flatMap((flow) => flow.takeHeld()));
   }
