@@ -10,9 +10,19 @@ const PATIENCE = 120_000;
 /** Characters of a server's log that an error shows. */
 const SHOWN = 4_000;
 
-/** A node with its machine; closing its proxies is left to the server. */
-export function serverNode(plan: NodePlan, machine: Machine, proxies: Set<FaultProxy>): ServerNode {
+/**
+ * A node with its machine; closing its proxies is left to the server.
+ *
+ * @param checkOpen - throws where the server was closed
+ */
+export function serverNode(
+  plan: NodePlan,
+  machine: Machine,
+  proxies: Set<FaultProxy>,
+  checkOpen: () => void,
+): ServerNode {
   async function start(): Promise<void> {
+    checkOpen();
     await machine.start();
     try {
       await until(plan.ready, PATIENCE, async () => {

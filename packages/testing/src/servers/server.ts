@@ -17,16 +17,21 @@ export async function runPlan(
   const proxies = new Set<FaultProxy>();
   const machines = new Map<NodePlan, Machine>();
   const all = [...plan.nodes, ...(plan.sentinels ?? [])];
+  let isClosed = false;
   const close = async () => {
+    isClosed = true;
     await Promise.all([...proxies].map((proxy) => proxy.close()));
     await Promise.all([...machines.values()].map((machine) => machine.remove()));
+  };
+  const checkOpen = () => {
+    if (isClosed) throw new ConfigError(`the ${kind.name} server was closed, and its data are gone`);
   };
   try {
     const nodes: ServerNode[] = [];
     for (const one of all) {
       const machine = await makeMachine(one);
       machines.set(one, machine);
-      nodes.push(serverNode(one, machine, proxies));
+      nodes.push(serverNode(one, machine, proxies, checkOpen));
     }
     const servers = nodes.slice(0, plan.nodes.length);
     const sentinels = nodes.slice(plan.nodes.length);

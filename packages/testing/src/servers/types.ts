@@ -41,7 +41,7 @@ export interface ServerTls {
 
 /** What can be done to a process, or to all processes of a server. */
 export interface ServerPowers {
-  /** Runs it again after `stop` or `kill9`, on the same port and data, and waits until it serves. */
+  /** Runs it again after `stop` or `kill9`, on the same port and data, and waits until it serves. Throws a `ConfigError` after `close`. */
   start(): Promise<void>;
   /** Ends it as its operator would (SIGTERM), and keeps its data. */
   stop(): Promise<void>;

@@ -10,6 +10,13 @@ const native = { via: 'native' } as const;
 vi.setConfig({ testTimeout: 120_000 });
 
 describe('a Redis server', () => {
+  test('does not come back once it was closed', async () => {
+    const server = await startServer('redis', { ...native, quiet: true });
+    await server.close();
+    await expect(server.start()).rejects.toThrow('the redis server was closed');
+    await expect(server.restart()).rejects.toThrow('the redis server was closed');
+  });
+
   test('keeps what it confirmed over kill -9, on the same port, in the midst of writes', async () => {
     await using server = await startServer('redis', native);
     let confirmed = 0;
