@@ -111,7 +111,7 @@ export const timePriority: readonly Case[] = chapter('time', [
           async (message) => {
             if (message.data === 0 && message.attempt === 1) return message.nack({ delay });
             handled.push(message.data);
-            if (delay > 0) await new Promise((resolve) => setTimeout(resolve, 2));
+            await new Promise((resolve) => setTimeout(resolve, 2));
             return undefined;
           },
           { group, prefetch: PREFETCH },

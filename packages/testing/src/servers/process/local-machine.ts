@@ -1,11 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { platform } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ConnectionError } from '@ambus/core';
 import { killAtExit, leaveAlone } from './guard.ts';
 import type { Machine } from './machine.ts';
+import { until } from './until.ts';
 
 /** What to run on this computer. */
 export interface LocalProgram {
@@ -89,7 +92,10 @@ export function localMachine({ command, env, directory, files }: LocalProgram): 
       });
     },
     signal,
-    pause: () => signal('SIGSTOP'),
+    async pause() {
+      await signal('SIGSTOP');
+      if (child?.pid !== undefined && running()) await stopped(child.pid);
+    },
     resume: () => signal('SIGCONT'),
     async write(changed) {
       for (const [path, content] of Object.entries(changed)) await writeFile(join(directory, path), content);
@@ -100,4 +106,24 @@ export function localMachine({ command, env, directory, files }: LocalProgram): 
       await rm(directory, { recursive: true, force: true, maxRetries: 3 });
     },
   };
+}
+
+/** Milliseconds in which a process surely stands still. */
+const STANDS = 50;
+
+/** On a busy computer some of its threads may run for a moment yet. */
+async function stopped(pid: number): Promise<void> {
+  if (platform() !== 'linux') {
+    await sleep(STANDS);
+    return;
+  }
+  await until(async () => {
+    const tasks = `/proc/${pid}/task`;
+    for (const task of await readdir(tasks)) {
+      const stat = await readFile(join(tasks, task, 'stat'), 'utf8');
+      // The name before it, in brackets, may hold anything.
+      const state = stat.slice(stat.lastIndexOf(')') + 2)[0];
+      if (state !== 'T') throw new ConnectionError(`process ${pid} still runs`);
+    }
+  }, PATIENCE);
 }
