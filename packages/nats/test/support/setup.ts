@@ -144,6 +144,8 @@ export async function clusterSetup(quiet = false): Promise<IsolatedSetup> {
     create: (options) => nats({ servers: urls, stream: { replicas: 3 }, ...options }),
     isolate: () => clusterSetup(true),
     shortLease: { lease: SHORT_LEASE },
+    // A leader may be elected in between.
+    patience: 20_000,
     about: { version: server.version, started: `${server.started}, 3 nodes` },
     server: {
       raw,
