@@ -233,7 +233,7 @@ const queue: readonly Case[] = [
       assert.ok(Date.now() - start >= 200, 'it waited');
       release.resolve();
       await t.after(
-        () => other.publish(topic, 'marker'),
+        () => bus.publish(topic, 'marker'),
         () => got.data.includes('marker'),
       );
       assert.ok(!got.data.includes('waiting'));

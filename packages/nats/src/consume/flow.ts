@@ -198,16 +198,14 @@ export class Flow {
 
   #take(message: Incoming, round: number): void {
     const isCurrent = round === this.#round;
-    if (!isCurrent && !this.#draining.has(round)) return;
+    if (isCurrent) this.#heard = Date.now();
+    else if (message.reply === '' || !this.#draining.has(round)) return;
     if (message.reply !== '') {
       this.#last = message.reply;
-      if (isCurrent) this.#heard = Date.now();
       if (isCurrent && this.outstanding > 0 && --this.outstanding === 0) this.#ending?.resolve();
       if (this.#batch.push(message) === 1) queueMicrotask(this.#handOver);
       return;
     }
-    if (!isCurrent) return;
-    this.#heard = Date.now();
     const status = message.head === undefined ? undefined : statusOf(message.head);
     if (status === undefined || status.code === 100) return;
     this.#refused(status.code, status.text, message.head!);
