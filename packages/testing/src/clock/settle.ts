@@ -5,8 +5,8 @@ import { TimeoutError } from '@ambus/core';
 /** Turns in a row in which nothing may happen: one may lie between the end of one promise chain and what it starts. */
 const QUIET_TURNS = 3;
 
-/** What keeps the process busy without time having to pass: the event loop's next turn, and files being read. */
-const BUSY = /^(Immediate|FSReq)/;
+/** What keeps the process busy without time having to pass: the event loop's next turn, and files being read and closed. */
+const BUSY = /^(Immediate|FSReq|CloseReq)/;
 
 /** Everything that was put off to the end of this turn of the event loop has run. */
 function turn(): Promise<void> {
