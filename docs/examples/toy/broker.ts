@@ -76,14 +76,20 @@ export function toy(server: ToyServer = new ToyServer()): Broker {
 
   // #region subscribe
   async function subscribe(source: Source, sink: Sink): Promise<BrokerSubscription> {
-    const { pattern, channel, group } = source;
+    const { pattern, channel, group, prefetch, room = prefetch } = source;
     const space = server.space(host.prefix);
     const name = JSON.stringify([channel, pattern, group ?? randomUUID()]); // without a group: of its own
     const matches = compilePattern(pattern);
     const { queue } = space.get(name) ?? { queue: new Queue() };
     space.set(name, { queue, accepts: (record) => record.channel === channel && matches(record.topic) });
 
-    const member: Member = { source, sink, unsettled: new Set(), paused: false };
+    const member: Member = {
+      source,
+      sink,
+      unsettled: new Set(),
+      most: Math.min(prefetch, room),
+      paused: false,
+    };
     queue.members.push(member);
     queue.pump(); // what waited while no member was up
     return {
@@ -93,7 +99,8 @@ export function toy(server: ToyServer = new ToyServer()): Broker {
       pause: async () => {
         member.paused = true;
       },
-      resume: () => {
+      resume: (more = prefetch) => {
+        member.most = Math.min(prefetch, member.unsettled.size + more);
         member.paused = false;
         queue.pump();
       },

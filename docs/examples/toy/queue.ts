@@ -10,6 +10,8 @@ export interface Member {
   readonly source: Source;
   readonly sink: Sink;
   readonly unsettled: Set<Delivery>;
+  /** How many that may be. */
+  most: number;
   paused: boolean;
 }
 
@@ -47,9 +49,7 @@ export class Queue {
 
   #next(): Member | undefined {
     if (this.#waiting.length === 0) return undefined;
-    const free = this.members.find(
-      ({ paused, unsettled, source }) => !paused && unsettled.size < source.prefetch,
-    );
+    const free = this.members.find(({ paused, unsettled, most }) => !paused && unsettled.size < most);
     if (free !== undefined) this.members.push(...this.members.splice(this.members.indexOf(free), 1)); // to the end of the line
     return free;
   }

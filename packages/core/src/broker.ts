@@ -148,6 +148,8 @@ export interface Source {
    * `release` was called for it, or it was reported lost.
    */
   readonly prefetch: number;
+  /** Room for so many deliveries in the beginning, as in `BrokerSubscription.resume`. Default: the prefetch. */
+  readonly room?: number | undefined;
   /**
    * What a nacked record does to later ones of its key: `skip` lets them pass, `block` holds them back until it is
    * acked. Without a key there is no difference.
@@ -230,8 +232,12 @@ export interface BrokerSubscription {
    * first, uncounted; until then its leases are renewed, too.
    */
   pause(): Promise<void>;
-  /** Fetches again. */
-  resume(): void;
+  /**
+   * Fetches again, until the next `pause` with room for `room` more unsettled deliveries than there are now, and never for
+   * more than the prefetch. Default: all of it. While it fetches, this changes how much room there is. Without a group, or
+   * where nothing is stored, `room` may be ignored.
+   */
+  resume(room?: number): void;
   /** Ends it; unsettled deliveries go back as if their consumer had died. Resolves when nothing of it is left. */
   close(): Promise<void>;
 }

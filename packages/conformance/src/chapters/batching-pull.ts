@@ -191,6 +191,66 @@ const pulled: readonly Case[] = [
     },
   },
   {
+    id: 'batching/receive-takes-what-it-asks-for',
+    name: 'receive takes no more from the broker than it was asked for, whatever it still holds',
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      const group = t.name();
+      await standingGroup(bus, topic, group);
+      await bus.publishMany(numbers(40).map((data) => ({ topic, data })));
+      const held: Message[] = [];
+      while (held.length < 10) held.push(...(await bus.receive(topic, { group })));
+      const taken = held.map(({ data }) => data as number);
+      while (taken.length < 40) {
+        const messages: Message[] = await bus.receive(topic, { group, max: 5 });
+        assert.ok(messages.length > 0 && messages.length <= 5, `${messages.length} came`);
+        taken.push(...messages.map(({ data }) => data as number));
+        for (const message of [...messages, ...held.splice(0, 2)]) await message.ack();
+      }
+      assert.deepEqual(distinct(taken), numbers(40));
+      assert.equal(taken.length, 40);
+      const { delivered } = bus.stats();
+      assert.ok(delivered <= 60, `${delivered} were delivered`);
+      for (const message of held) await message.ack();
+      await settled(t, bus, topic, group);
+    },
+  },
+  {
+    id: 'batching/receive-passes-a-busy-key',
+    name: 'a key of which a receive holds a message does not keep the next one from what has none, or another',
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      const group = t.name();
+      await standingGroup(bus, topic, group);
+      await bus.publishMany(numbers(5).map((data) => ({ topic, data, key: 'busy' })));
+      const [first] = await bus.receive(topic, { group });
+      assert.equal(first!.data, 0);
+      await bus.publishMany([
+        { topic, data: 'other', key: 'other' },
+        { topic, data: 'none' },
+      ]);
+      const passed: unknown[] = [];
+      await t.until('both passed', async () => {
+        const messages = await bus.receive(topic, { group, timeout: 500 });
+        for (const message of messages) {
+          passed.push(message.data);
+          await message.ack();
+        }
+        return passed.length === 2;
+      });
+      assert.deepEqual(passed.toSorted(), ['none', 'other']);
+      await first!.ack();
+      for (const n of [1, 2, 3, 4]) {
+        const [next] = await bus.receive(topic, { group });
+        assert.deepEqual([next!.data, next!.attempt], [n, 1]);
+        await next!.ack();
+      }
+      await settled(t, bus, topic, group);
+    },
+  },
+  {
     id: 'batching/receive-abort',
     name: 'an aborted receive returns at once what has come, and takes nothing along',
     async run(t) {

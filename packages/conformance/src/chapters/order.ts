@@ -151,6 +151,38 @@ export const order: readonly Case[] = chapter('order', [
     },
   },
   {
+    id: 'order/small-window',
+    name: 'what a member gives back comes in order, uncounted, to one that takes one message at a time',
+    needs: NEEDS,
+    async run(t) {
+      const [bus, other] = [await t.bus(), await t.bus()];
+      const [topic, group] = [t.topic(), t.name()];
+      await standingGroup(bus, topic, group);
+      await bus.publishMany(numbers(20).map((data) => ({ topic, data, key: 'k' })));
+      const seen: [data: number, attempt: number][] = [];
+      const held = Promise.withResolvers<void>();
+      const see = ({ data, attempt }: Message<number>): void => void seen.push([data, attempt]);
+      const holder = await bus.subscribe<number>(
+        topic,
+        async (message) => {
+          see(message);
+          await held.promise;
+        },
+        { group },
+      );
+      await t.until('the first is held', () => seen.length === 1);
+      const paused = holder.pause();
+      held.resolve();
+      await paused;
+      await other.subscribe<number>(topic, see, { group, prefetch: 1 });
+      await t.until('the rest came', () => seen.length >= 20);
+      assert.deepEqual(
+        seen,
+        numbers(20).map((n) => [n, 1]),
+      );
+    },
+  },
+  {
     id: 'order/slow-key',
     name: 'a slow key does not stall the others, even with more of it waiting than there is concurrency',
     needs: NEEDS,

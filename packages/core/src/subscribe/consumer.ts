@@ -35,6 +35,7 @@ export class Consumer {
   readonly #matches: (topic: string) => boolean;
   readonly #id: string;
   readonly #handledBefore = new Set<string>();
+  #room: number | undefined;
   #aborting = false;
   #closing: Promise<void> | undefined;
   #stopped: Promise<void> = Promise.resolve();
@@ -43,10 +44,11 @@ export class Consumer {
   constructor(plan: ConsumerPlan, core: Core) {
     this.plan = plan;
     this.#core = core;
+    this.#room = plan.room;
     this.#id = consumerId(plan.pattern, plan.group);
     this.#matches = rememberingMatcher(plan.pattern);
     this.#runner = new Runner(plan, core, {
-      mayRun: () => this.#paused.size === 0 && (plan.mayRun?.(this.running) ?? true),
+      mayRun: () => this.#mayRun(),
       breakerOpened: () => void this.#pause('breaker').catch(() => {}),
       breakerHalfOpened: () => this.#resume('breaker'),
     });
@@ -77,9 +79,9 @@ export class Consumer {
   }
 
   #newFlow(channel: ConsumerPlan['channels'][number]): { flow: Flow; settler: Settler } {
-    const { pattern, group, from, prefetch, retry, transaction } = this.plan;
+    const { pattern, group, from, prefetch, room, retry, transaction } = this.plan;
     const flow: Flow = new Flow(
-      { pattern, channel, group, from, prefetch, order: retry.order, transaction },
+      { pattern, channel, group, from, prefetch, room, order: retry.order, transaction },
       {
         delivered: (deliveries) => this.#delivered(deliveries, flow, settler),
         lost: (deliveries) => this.#lost(deliveries, settler),
@@ -135,6 +137,12 @@ export class Consumer {
       scheduler.add(message);
     }
     scheduler.pump();
+    // What waits for its key must not keep others out.
+    if (this.#room !== undefined && this.#mayRun() && scheduler.waiting > 0) flow.resume(undefined);
+  }
+
+  #mayRun(): boolean {
+    return this.#paused.size === 0 && (this.plan.mayRun?.(this.running) ?? true);
   }
 
   /** The broker may deliver more than the pattern says, and a replay is for one consumer only. */
@@ -237,7 +245,9 @@ export class Consumer {
     return this.#pause('user');
   }
 
-  resume(): void {
+  /** @param room - for how many more deliveries than are unsettled now; all of the prefetch where it is missing */
+  resume(room?: number): void {
+    this.#room = room;
     this.#resume('user');
   }
 
@@ -252,7 +262,7 @@ export class Consumer {
 
   #resume(reason: PauseReason): void {
     if (!this.#paused.delete(reason) || this.#paused.size > 0) return;
-    for (const { flow } of this.#flows) flow.resume();
+    for (const { flow } of this.#flows) flow.resume(this.#room);
     this.#runner.scheduler.pump();
   }
 

@@ -50,6 +50,11 @@ export class Consumers {
 
   /** Resolves when everything published from now on arrives. */
   async subscribe(plan: ConsumerPlan, signal: AbortSignal | undefined): Promise<Subscription> {
+    const consumer = await this.#start(plan, signal);
+    return toSubscription(consumer, () => this.#leave(consumer));
+  }
+
+  async #start(plan: ConsumerPlan, signal?: AbortSignal): Promise<Consumer> {
     await this.#ready();
     const { pattern } = plan;
     if (signal?.aborted) {
@@ -68,8 +73,7 @@ export class Consumers {
       },
       this.#core,
     );
-    const unsubscribe = (): Promise<void> => this.#leave(consumer);
-    const aborted = (): void => void unsubscribe().catch(() => {});
+    const aborted = (): void => void this.#leave(consumer).catch(() => {});
     this.#open.set(consumer, () => signal?.removeEventListener('abort', aborted));
     signal?.addEventListener('abort', aborted, { once: true });
     try {
@@ -88,7 +92,7 @@ export class Consumers {
     if (consumer.closed) {
       throw new ClosedError('the bus was closed while it was subscribing', { topic: pattern });
     }
-    return toSubscription(consumer, unsubscribe);
+    return consumer;
   }
 
   #forget(consumer: Consumer): void {
@@ -155,8 +159,8 @@ export class Consumers {
     const id = `${prefetch} ${key}`;
     let puller = this.#pullers.get(id);
     if (puller === undefined) {
-      const made: Puller = new Puller(this.#core.clock, (handle, onFailed) =>
-        this.subscribe({ ...plan(prefetch, handle), mayRun: made.mayRun, onFailed }, undefined),
+      const made: Puller = new Puller(this.#core.clock, (room, handle, onFailed) =>
+        this.#start({ ...plan(prefetch, handle), room, mayRun: made.mayRun, onFailed }),
       );
       puller = made;
       this.#pullers.set(id, made);

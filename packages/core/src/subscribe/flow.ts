@@ -132,8 +132,8 @@ export class Flow implements Sink {
     await this.#subscription?.pause();
   }
 
-  resume(): void {
-    this.#subscription?.resume();
+  resume(room: number | undefined): void {
+    this.#subscription?.resume(room);
   }
 
   /** Resolves when every ack, nack and release so far has been answered. */

@@ -12,6 +12,8 @@ export interface ConsumerPlan extends SettlementRules {
   readonly from: StartPosition;
   readonly concurrency: number;
   readonly prefetch: number;
+  /** Room for so many deliveries in the beginning; the prefetch where it is missing. */
+  readonly room?: number;
   /** Whether the end of the handler settles the message. */
   readonly autoAck: boolean;
   readonly handlerTimeout: number;

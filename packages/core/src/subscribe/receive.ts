@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts';
 import { checkArgument, checkOptions, integer, milliseconds, type Spec } from '../config/check.ts';
 import { ClosedError } from '../errors.ts';
+import type { Consumer } from './consumer.ts';
 import type { Message } from './message.ts';
 import { from, group, SUBSCRIBE_SPEC, type SubscribeOptions } from './options.ts';
-import type { Subscription } from './subscription.ts';
 
 /** How messages are pulled. */
 export interface ReceiveOptions
@@ -45,16 +45,17 @@ export function checkReceive(options: unknown): asserts options is ReceiveOption
   checkArgument('receive option "group"', (options as ReceiveOptions | undefined)?.group, group);
 }
 
-type Open = (handle: (message: Message) => void, failed: () => void) => Promise<Subscription>;
+type Open = (room: number, handle: (message: Message) => void, failed: () => void) => Promise<Consumer>;
 
 /**
- * Messages of one group and pattern, pulled instead of pushed. The subscription behind it stays between calls, paused,
- * so the group has one member and messages that were handed out can be settled.
+ * Messages of one group and pattern, pulled instead of pushed. The consumer behind it stays between calls, paused,
+ * so the group has one member and messages that were handed out can be settled. It fetches what a call asks for and no more:
+ * what would have to be given back costs round trips, and on some brokers money.
  */
 export class Puller {
   readonly #clock: Clock;
   readonly #open: Open;
-  #subscription: Promise<Subscription> | undefined;
+  #consumer: Promise<Consumer> | undefined;
   /** Calls run one after the other: each message goes to one. */
   #queue: Promise<unknown> = Promise.resolve();
   #wanted = 0;
@@ -62,7 +63,7 @@ export class Puller {
   #arrived: (() => void) | undefined;
   #closed = false;
 
-  /** @param open - subscribes in manual mode with `mayRun`; called once */
+  /** @param open - subscribes in manual mode with `mayRun`; called again when the consumer has ended by itself */
   constructor(clock: Clock, open: Open) {
     this.#clock = clock;
     this.#open = open;
@@ -81,14 +82,14 @@ export class Puller {
     this.#wanted = max;
     // One that ended by itself is made anew.
     const forget = (): void => {
-      this.#subscription = undefined;
+      this.#consumer = undefined;
     };
-    this.#subscription ??= this.#open((message) => this.#take(message), forget).catch((error: unknown) => {
+    this.#consumer ??= this.#open(max, (message) => this.#take(message), forget).catch((error: unknown) => {
       forget();
       throw error;
     });
-    const subscription = await this.#subscription;
-    subscription.resume();
+    const consumer = await this.#consumer;
+    consumer.resume(max);
     await this.#until(
       () => this.#got.length > 0 || signal?.aborted === true,
       Math.max(timeout, GLANCE),
@@ -98,7 +99,7 @@ export class Puller {
       await this.#until(() => this.#got.length >= max, LINGER);
     }
     this.#wanted = 0;
-    await subscription.pause();
+    await consumer.pause();
     return this.#got;
   }
 

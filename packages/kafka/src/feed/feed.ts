@@ -291,7 +291,8 @@ export class Feed {
     this.#settlement.recall(() => true);
   }
 
-  resume(): void {
+  resume(room?: number): void {
+    this.#handout.makeRoom(room);
     this.paused = false;
     this.wake();
   }

@@ -13,6 +13,8 @@ const MOST_NOTES = 2;
 export class Handout {
   /** How many core has, or are on their way. */
   lent = 0;
+  /** Most that core has room for now. */
+  #most = 0;
   /** When something was last handed out or came back; milliseconds since the epoch. */
   movedAt = 0;
   /** Parts that are somebody else's, and of which core still has something. */
@@ -47,6 +49,12 @@ export class Handout {
     this.#stock = queues.stock;
     this.#counted = counted;
     this.#wake = wake;
+    this.makeRoom(source.room);
+  }
+
+  /** @param room - for how many more than core has; undefined: for all of the prefetch */
+  makeRoom(room: number = Number.POSITIVE_INFINITY): void {
+    this.#most = Math.min(this.#source.prefetch, this.lent + room);
   }
 
   pump(): void {
@@ -97,10 +105,9 @@ export class Handout {
   }
 
   #choose(): Entry[] {
-    const { prefetch } = this.#source;
     const batch: Entry[] = [];
     let skipped: Entry[] | undefined;
-    while (this.lent < prefetch) {
+    while (this.lent < this.#most) {
       const entry = this.#ready.take();
       if (entry === undefined) break;
       const { lane, part } = entry;

@@ -50,6 +50,8 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
   #stuckTimer: NodeJS.Timeout | undefined;
   readonly #durable: boolean;
   #paused = false;
+  /** What the group was told last. */
+  #toldToWant = true;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -67,7 +69,10 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       commit: () => this.#committer.commit(),
       rejoin: () => this.#member.rejoin(),
       membership: () => this.#member.membership,
-      wants: () => !this.#paused && !this.#closed,
+      wants: () => {
+        this.#toldToWant = !this.#paused && !this.#closed;
+        return this.#toldToWant;
+      },
       membersAre: (members, assignment) => {
         this.#loans.membersAre(members);
         this.#transactional?.membersAre(assignment);
@@ -296,10 +301,10 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     }, GIVE_UP).unref();
   }
 
-  resume(): void {
+  resume(room?: number): void {
     this.#paused = false;
-    this.#feed.resume();
-    this.#member.rejoin();
+    this.#feed.resume(room);
+    if (!this.#toldToWant) this.#member.rejoin();
   }
 
   async close(): Promise<void> {

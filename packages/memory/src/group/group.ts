@@ -229,7 +229,7 @@ export class Group implements Dispatchable {
     this.waiting--;
     this.inFlight++;
     if (member.lend(entry)) this.#served.push(member);
-    if (member.lent.length >= member.source.prefetch) this.#close(member);
+    if (member.credit <= 0) this.#close(member);
   }
 
   #release(member: Member, entries: readonly Entry[]): void {

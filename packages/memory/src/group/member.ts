@@ -24,6 +24,8 @@ export class Member {
   /** Whether it stands on its group's rota. */
   open = false;
   paused = false;
+  /** Most deliveries that it may have now. */
+  #most = 0;
   /** Whether core was told that it has ended. */
   failed = false;
   /** Lanes whose next record is for this member only, and it had no credit. */
@@ -35,10 +37,16 @@ export class Member {
     this.source = source;
     this.sink = sink;
     this.link = link;
+    this.makeRoom(source.room);
+  }
+
+  /** @param room - for how many more than it has; undefined: for all of its prefetch */
+  makeRoom(room: number = Number.POSITIVE_INFINITY): void {
+    this.#most = Math.min(this.source.prefetch, this.lent.length + room);
   }
 
   get credit(): number {
-    return this.source.prefetch - this.lent.length;
+    return this.#most - this.lent.length;
   }
 
   /** Most deliveries of one key at a time. */
@@ -47,7 +55,7 @@ export class Member {
   }
 
   get able(): boolean {
-    return !this.paused && this.link.up && this.lent.length < this.source.prefetch;
+    return !this.paused && this.link.up && this.credit > 0;
   }
 
   /** Takes an entry for the next hand-over. True when it is the first. */

@@ -35,7 +35,8 @@ export class MemorySubscription implements BrokerSubscription {
     this.#member.group?.suspend(this.#member);
   }
 
-  resume(): void {
+  resume(room?: number): void {
+    this.#member.makeRoom(room);
     this.#member.paused = false;
     this.#member.group?.admit(this.#member);
   }

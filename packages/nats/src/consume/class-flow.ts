@@ -87,6 +87,11 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     return this.#queue.length + (this.#gathering?.loans.length ?? 0);
   }
 
+  /** Records that were delivered before, and without which nothing goes to core. */
+  get owed(): number {
+    return this.#gathering?.missing ?? 0;
+  }
+
   open(): void {
     if (this.lane === undefined) this.#open();
     else if (this.lane.isOwned) void this.#openLane();

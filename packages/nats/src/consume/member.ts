@@ -38,6 +38,8 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
   readonly #recent = new RecentAcks();
   readonly #upkeep: Upkeep;
   #lent = 0;
+  /** Most deliveries that core has room for now. */
+  #most = 0;
   #scheduled = false;
   #closed = false;
   #failed = false;
@@ -53,6 +55,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
     this.#source = source;
     this.#sink = sink;
     this.turns = new Turns(source.prefetch);
+    this.#makeRoom(source.room);
     this.#standing = new Standing(this, source);
     this.#classes = this.#standing.classes;
     this.#company = new Company(
@@ -123,7 +126,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
     const batch: GroupLoan[] = [];
     // What is more urgent is asked for before what is at hand goes.
     if (this.#classes.size > 1) this.#demand();
-    while (this.#lent < this.#source.prefetch) {
+    while (this.#lent < this.#most) {
       const loan = this.turns.take(this.#lowest());
       if (loan === undefined) break;
       loan.state = LENT;
@@ -149,7 +152,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
   }
 
   #demand(): void {
-    demand(this.turns, this.#classes.values(), this.#source.prefetch - this.#lent);
+    demand(this.turns, this.#classes.values(), this.#most - this.#lent);
   }
 
   #end(loan: GroupLoan, state: typeof ACKED | typeof GONE): void {
@@ -253,12 +256,19 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
     await this.giveBack(flows.flatMap((flow) => flow.takeHeld()));
   }
 
-  resume(): void {
-    if (!this.isPaused || this.#closed) return;
-    this.isPaused = false;
-    for (const flow of this.#classes.values()) {
-      if (flow.lane !== undefined) this.#company.join();
-      flow.open();
+  #makeRoom(room: number = Number.POSITIVE_INFINITY): void {
+    this.#most = Math.min(this.#source.prefetch, this.#lent + room);
+  }
+
+  resume(room?: number): void {
+    if (this.#closed) return;
+    this.#makeRoom(room);
+    if (this.isPaused) {
+      this.isPaused = false;
+      for (const flow of this.#classes.values()) {
+        if (flow.lane !== undefined) this.#company.join();
+        flow.open();
+      }
     }
     this.changed();
   }

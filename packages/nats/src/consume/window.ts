@@ -23,16 +23,17 @@ export function lowestRank(
 }
 
 /**
- * Asks for what there is room for, not counting what is of lower rank and waits already.
+ * Asks for what there is room for, not counting what is of lower rank and waits already; and for all that nothing may
+ * overtake.
  *
  * @param free - deliveries that core has room for
  */
 export function demand(turns: Turns<GroupLoan>, flows: Iterable<ClassFlow>, free: number): void {
-  if (free <= 0 || turns.waiting >= READ_AHEAD) return;
+  const mayAsk = free > 0 && turns.waiting < READ_AHEAD;
   for (const flow of flows) {
     if (!flow.mayRun) continue;
     let ahead = flow.unread;
     for (let rank = 0; rank <= flow.rank; rank++) ahead += turns.sizeOf(rank);
-    flow.want(free - ahead);
+    flow.want(Math.max(mayAsk ? free - ahead : 0, flow.owed));
   }
 }

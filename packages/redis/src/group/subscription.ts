@@ -39,12 +39,12 @@ export class GroupSubscription implements BrokerSubscription, Membership {
 
   constructor(context: Context, source: Source, sink: Sink, reader: boolean) {
     const { names, session } = context;
-    const { pattern, prefetch } = source;
+    const { pattern, prefetch, room } = source;
     this.#context = context;
     this.#source = source;
     this.#sink = sink;
     this.#name = groupName(source.group!, pattern);
-    this.#window = new Window(prefetch, sink);
+    this.#window = new Window(prefetch, room, sink);
     const tags = isLiteral(pattern) ? [names.tagOf(pattern)] : names.tags;
     this.#seats = tags.map((tag) => this.#newSeat(tag, reader));
     const [first] = tags as [string];
@@ -177,7 +177,8 @@ export class GroupSubscription implements BrokerSubscription, Membership {
     if (all.length > 0 && this.#context.session.isUp) await this.release(all).catch(() => {});
   }
 
-  resume(): void {
+  resume(room?: number): void {
+    this.#window.makeRoom(room);
     if (!this.#closed) this.#fetcher.start();
   }
 

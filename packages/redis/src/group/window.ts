@@ -4,31 +4,39 @@ import type { Stored } from '../wire/entry.ts';
 const byLevel = (a: Stored, b: Stored): number => a.record.priority - b.record.priority;
 
 /**
- * What a member has fetched: as much as the prefetch allows is with core, the rest waits here. It happens that two reads
+ * What a member has fetched: as much as there is room for is with core, the rest waits here. It happens that two reads
  * bring more than one alone was to.
  */
 export class Window {
   readonly #prefetch: number;
+  /** Most that may be held now. */
+  #most = 0;
   readonly #sink: Sink;
   readonly #held = new Set<Stored>();
   #buffer: Stored[] = [];
   /** Taken out by core, and the server has not answered yet. */
   readonly #settling = new Set<readonly Stored[]>();
 
-  constructor(prefetch: number, sink: Sink) {
+  constructor(prefetch: number, room: number | undefined, sink: Sink) {
     this.#prefetch = prefetch;
     this.#sink = sink;
+    this.makeRoom(room);
+  }
+
+  /** @param room - for how many more than are held; undefined: for all of the prefetch */
+  makeRoom(room: number = Number.POSITIVE_INFINITY): void {
+    this.#most = Math.min(this.#prefetch, this.#held.size + room);
   }
 
   /** How many more may be fetched. */
   get room(): number {
-    return this.#prefetch - this.#held.size;
+    return this.#most - this.#held.size;
   }
 
   /** Takes in what was fetched, and hands on what core has room for. */
   admit(records: Stored[]): void {
     for (const record of records) this.#held.add(record);
-    if (this.#buffer.length === 0 && this.#held.size <= this.#prefetch) {
+    if (this.#buffer.length === 0 && this.#held.size <= this.#most) {
       if (records.length > 0) this.#sink.deliver(records);
       return;
     }
@@ -38,7 +46,7 @@ export class Window {
   }
 
   flush(): void {
-    const room = this.#prefetch - (this.#held.size - this.#buffer.length);
+    const room = this.#most - (this.#held.size - this.#buffer.length);
     if (room <= 0 || this.#buffer.length === 0) return;
     this.#sink.deliver(this.#buffer.splice(0, room));
   }

@@ -160,9 +160,9 @@ export class FaultySubscription implements Sink, BrokerSubscription {
     this.#line.hold();
   }
 
-  resume(): void {
+  resume(room?: number): void {
     this.#line.go();
-    this.#inner!.resume();
+    this.#inner!.resume(room);
   }
 
   async close(): Promise<void> {
