@@ -55,13 +55,15 @@ export class Keeper {
   }
 
   #every(interval: number, work: () => Promise<void>): void {
-    const at = this.#timers.length;
+    const timers = this.#timers;
+    const at = timers.length;
     const next = (): void => {
-      this.#timers[at] = this.#clock.setTimeout(() => {
+      timers[at] = this.#clock.setTimeout(() => {
         work()
           .catch(() => {})
           .finally(() => {
-            if (!this.#stopped) next();
+            // Work that outlasts its connection must not go on beside that of the next one.
+            if (this.#timers === timers) next();
           });
       }, interval);
     };
