@@ -40,6 +40,8 @@ export interface SettlerHooks {
   /** Puts a message whose retry is due, and which the broker could not hold, back in. */
   again(message: IncomingMessage, heldLane: boolean): void;
   extend(message: IncomingMessage, duration: number): void;
+  /** The message stays here for a while, and no handler has it. */
+  heldUp(): void;
   /** Frees the lane that a waiting message still holds. */
   abandonLane(message: IncomingMessage): void;
   /** Whether handlers are being aborted because the bus closes: what fails then says nothing about the message. */
@@ -254,6 +256,7 @@ export class Settler implements MessageOwner {
     if (this.#stopped) return;
     if (keepsLane) message.holdsLane = false;
     this.#hooks.settled(message);
+    this.#hooks.heldUp();
     this.#room.add({ message, attempt, keepsLane }, delay, () => {
       // Another one: the handler of this attempt may have kept it, and still run.
       const again = new IncomingMessage(message.loan, this);
@@ -315,6 +318,7 @@ export class Settler implements MessageOwner {
           { ...this.describe(message), err: error },
           'cannot store a dead letter, trying again',
         );
+        this.#hooks.heldUp();
         await atMost(this.#core.clock, this.#stop.promise, wait);
         if (this.#stopped) {
           if (this.#flow.returnable) await this.#flow.nack(message.loan, 0).catch(() => false);

@@ -107,6 +107,8 @@ export class Consumer {
         else scheduler.add(message);
         scheduler.pump();
       },
+      // Its handler's slot is freed a step later.
+      heldUp: () => queueMicrotask(() => this.#makeRoom(flow)),
       extend: (message, duration) => deadlines.extend(message, duration),
       abandonLane: (message) => {
         scheduler.laneFreed(message);
@@ -137,8 +139,13 @@ export class Consumer {
       scheduler.add(message);
     }
     scheduler.pump();
-    // What waits for its key must not keep others out.
-    if (this.#room !== undefined && this.#mayRun() && scheduler.waiting > 0) flow.resume(undefined);
+    // They wait for their keys.
+    if (scheduler.waiting > 0) this.#makeRoom(flow);
+  }
+
+  /** What is here and cannot run must not keep others out. */
+  #makeRoom(flow: Flow): void {
+    if (this.#room !== undefined && this.#mayRun()) flow.resume(undefined);
   }
 
   #mayRun(): boolean {

@@ -16,8 +16,11 @@ export type GroupLoan = AnyLoan<ClassFlow>;
 /** Milliseconds that a lower rank waits for a higher one of which more is known to be on its way. */
 const EXPECT = 150;
 
-/** Milliseconds that a lane waits for what was delivered before: of that, what waits for a retry may take long. */
+/** Milliseconds that a lane waits for what was delivered before: of that, what somebody's lease still holds may take long. */
 const GATHER = 500;
+
+/** Retries that are known to be under way; of more, a lane that is opened waits for those that are not. */
+const MOST_RETRIES = 1_000;
 
 /** What a class needs of its subscription. */
 export interface ClassOwner {
@@ -53,6 +56,9 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   /** Behind one whose attempt is being looked up. */
   #queue: Incoming[] = [];
   #looking: Promise<void> | undefined;
+  #lookedUp = 0;
+  /** By their number: when what was nacked here comes again. */
+  readonly #retries = new Map<number, number>();
   #inherited = false;
   #gathering:
     | { readonly top: number; missing: number; readonly timer: NodeJS.Timeout; readonly loans: GroupLoan[] }
@@ -84,12 +90,18 @@ export class ClassFlow implements FlowOwner, LaneOwner {
 
   /** Records that have arrived and are not yet in line. */
   get unread(): number {
-    return this.#queue.length + (this.#gathering?.loans.length ?? 0);
+    return this.#queue.length + this.#lookedUp + (this.#gathering?.loans.length ?? 0);
   }
 
-  /** Records that were delivered before, and without which nothing goes to core. */
+  /** Records that were delivered before, and without which nothing goes to core. The server sends them before any other. */
   get owed(): number {
-    return this.#gathering?.missing ?? 0;
+    const missing = this.#gathering?.missing ?? 0;
+    return Math.max(missing - this.#queue.length - this.#lookedUp, 0);
+  }
+
+  /** It comes again after `delay` milliseconds: until then a lane that is opened need not wait for it. */
+  nacked(seq: number, delay: number): void {
+    if (delay > 0 && this.#retries.size < MOST_RETRIES) this.#retries.set(seq, Date.now() + delay);
   }
 
   open(): void {
@@ -107,7 +119,9 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     const { space } = this.#owner;
     const info = await infoOf(space, this.consumer).catch(() => undefined);
     if (this.lane?.isOwned !== true || this.#owner.isPaused || this.flow.isOpen) return;
-    const expected = (info?.num_ack_pending ?? 0) - this.loans.size;
+    const now = Date.now();
+    for (const [seq, due] of this.#retries) if (due <= now) this.#retries.delete(seq);
+    const expected = (info?.num_ack_pending ?? 0) - this.loans.size - this.#retries.size;
     if (info !== undefined && expected > 0) {
       clearTimeout(this.#gathering?.timer);
       const timer = setTimeout(() => this.#gathered(), GATHER);
@@ -187,19 +201,23 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     this.#backlog = place.pending;
     this.#stirred = now;
     this.loans.add(loan);
+    const isRetry = this.#retries.delete(seq);
     const gathering = this.#gathering;
     if (gathering === undefined) {
       this.#owner.turns.add(loan);
       return;
     }
     gathering.loans.push(loan);
-    if (loan.seq <= gathering.top && --gathering.missing === 0) this.#gathered();
+    // Behind one that was never delivered the server has none of them: what is missing is with somebody, or acked.
+    if (seq > gathering.top) this.#gathered();
+    else if (!isRetry && --gathering.missing === 0) this.#gathered();
   }
 
   /** Reads the attempts of what was delivered before; what came behind it keeps its place. */
   async #lookUp(): Promise<void> {
     while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0);
+      this.#lookedUp = batch.length;
       const places = batch.map(({ reply }) => placeOf(reply));
       const releases = await Promise.all(
         places.map(({ seq, delivered }) =>
@@ -207,6 +225,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
         ),
       );
       const now = Date.now();
+      this.#lookedUp = 0;
       for (const [at, message] of batch.entries()) {
         const place = places[at]!;
         this.#add(message, place, Math.max(place.delivered - releases[at]!, 1), now);

@@ -192,6 +192,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
     const [loan] = this.#own([delivery], []);
     if (loan === undefined) return [delivery];
     this.#end(loan, GONE);
+    loan.origin.nacked(loan.seq, delay);
     if (this.#source.order === 'block' && loan.record.key !== undefined) {
       this.turns.block(loan);
       await loan.origin.lane?.remember().catch(() => {});

@@ -49,6 +49,8 @@ export class Fetcher {
   /** Room that takes under way may use. */
   #asked = 0;
   #keysFirst = false;
+  /** Of the seat that was asked last: another one is asked first the next time. */
+  #turn = 0;
   #acks: WaitingAck[] = [];
   /** What came while nobody wanted it. */
   #rest: Stored[] = [];
@@ -113,9 +115,11 @@ export class Fetcher {
     const { session, window, seats, reader } = this.#settings;
     if (this.#isRunning) window.flush();
     if (this.#isRunning && session.isUp && performance.now() >= this.#pauseUntil && !this.#yielding) {
-      for (const seat of seats) {
+      for (let n = 0; n < seats.length; n++) {
         const room = window.room - this.#asked;
         if (room <= 0) break;
+        const seat = seats[(this.#turn + 1) % seats.length]!;
+        this.#turn++;
         if (seat.isHot && !seat.isTaking && seat.isJoined) this.#track(this.#take(seat, room));
       }
       if (reader !== undefined && !this.#isReading) this.#read(reader, seats[0]!);

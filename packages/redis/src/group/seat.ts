@@ -225,7 +225,10 @@ export class Seat implements Sitting {
     const isForReader = this.hasReader && reply[5] === 0;
     const more = reply[2] === 1 || (entries.length >= want && !isForReader);
     if (more) {
-      for (const topic of topics) this.hot.add(topic);
+      // Those that had their turn come last, or one that never runs dry would keep the others waiting.
+      const served = new Set(reply[3].map(([topic]) => topic.toString()));
+      for (const topic of topics) if (!served.has(topic)) this.hot.add(topic);
+      for (const topic of topics) if (served.has(topic)) this.hot.add(topic);
       this.isDue = true;
     }
     return { entries, next: Number(reply[1]), more };
