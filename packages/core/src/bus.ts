@@ -321,9 +321,10 @@ export class MessageBus implements Bus {
     this.#state = 'draining';
     const { broker, events, publisher } = this.#core;
     await this.#consumers.close(timeout);
+    // From here on no handler runs that would still publish; others could go on for ever.
+    this.#state = 'closed';
     await atMost(this.#core.clock, this.#sender.settled(), timeout);
     await publisher.drained();
-    this.#state = 'closed';
     await atMost(this.#core.clock, this.#requester.close(), LAST_CALLS).catch(() => {});
     await atMost(this.#core.clock, this.#connection.close(), LAST_CALLS);
     this.#sender.stop();

@@ -251,6 +251,30 @@ const pulled: readonly Case[] = [
     },
   },
   {
+    id: 'batching/receive-at-once',
+    name: 'calls of receive that wait do not hold each other up: neither a short one, an aborted one, nor what comes',
+    async run(t) {
+      const bus = await t.bus();
+      const [topic, group] = [t.topic(), t.name()];
+      await standingGroup(bus, topic, group);
+      const controller = new AbortController();
+      const first = bus.receive(topic, { group, timeout: 60_000 });
+      const aborted = bus.receive(topic, { group, timeout: 60_000, signal: controller.signal });
+      const start = performance.now();
+      assert.deepEqual(await bus.receive(topic, { group, timeout: 0 }), []);
+      controller.abort();
+      assert.deepEqual(await aborted, []);
+      const empty = await Promise.all(numbers(5).map(() => bus.receive(topic, { group, timeout: 100 })));
+      assert.deepEqual(empty.flat(), []);
+      assert.ok(performance.now() - start < 5_000, 'none waited for another');
+      await bus.publish(topic, 'x');
+      const [message] = await first;
+      assert.equal(message!.data, 'x');
+      await message!.ack();
+      await settled(t, bus, topic, group);
+    },
+  },
+  {
     id: 'batching/receive-abort',
     name: 'an aborted receive returns at once what has come, and takes nothing along',
     async run(t) {

@@ -44,6 +44,7 @@ import { requestsMany } from './requests-many.ts';
 import { resilience } from './resilience.ts';
 import { resilienceEvents } from './resilience-events.ts';
 import { resilienceFilters } from './resilience-filters.ts';
+import { resilienceHandlers } from './resilience-handlers.ts';
 import { resilienceMiddleware } from './resilience-middleware.ts';
 import { retries } from './retries.ts';
 import { retriesPolicies } from './retries-policies.ts';
@@ -100,6 +101,7 @@ export const suite: readonly Case[] = [
   ...resilience,
   ...resilienceEvents,
   ...resilienceFilters,
+  ...resilienceHandlers,
   ...resilienceMiddleware,
   ...lifecycle,
   ...lifecycleClosed,

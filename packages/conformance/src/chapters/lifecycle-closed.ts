@@ -23,6 +23,65 @@ export const lifecycleClosed: readonly Case[] = chapter('lifecycle', [
     },
   },
   {
+    id: 'lifecycle/close-while-publishing',
+    name: 'close ends although the program goes on publishing; what was accepted is stored, the rest is refused',
+    async run(t) {
+      const [bus, other] = [await t.bus(), await t.bus()];
+      const topic = t.topic();
+      const got = t.collector<number>();
+      await other.subscribe<number>(topic, got.handle);
+      const accepted: number[] = [];
+      const refusals: unknown[] = [];
+      let [sent, going] = [0, true];
+      const publishing = (async () => {
+        while (going) {
+          const data = sent++;
+          bus.publish(topic, data).then(
+            () => accepted.push(data),
+            (error: unknown) => refusals.push(error),
+          );
+          await new Promise((resolve) => setImmediate(resolve));
+        }
+      })();
+      await t.until('it publishes', () => accepted.length > 10);
+      await bus.close({ timeout: 100 });
+      await t.until('the rest is refused', () => refusals.length > 0);
+      going = false;
+      await publishing;
+      assert.ok(refusals.every(ClosedError.is));
+      await t.until('what was accepted came', () => accepted.every((data) => got.data.includes(data)));
+    },
+  },
+  {
+    id: 'lifecycle/close-last-attempt',
+    name: 'a message that was aborted by a close at its last attempt is tried by another, not given up',
+    async run(t) {
+      const dead = t.topic('dead');
+      const [bus, other] = [await t.bus(), await t.bus({ deadLetter: { topic: dead } })];
+      const [topic, group] = [t.topic(), t.name()];
+      const letters = t.collector();
+      await other.subscribe(dead, letters.handle);
+      let running = 0;
+      await bus.subscribe(
+        topic,
+        ({ signal }) => {
+          running++;
+          return new Promise((_, reject) => {
+            signal.addEventListener('abort', () => reject(signal.reason as Error));
+          });
+        },
+        { group, retry: false },
+      );
+      await bus.publish(topic, 'x');
+      await t.until('it runs', () => running === 1);
+      await bus.close({ timeout: 20 });
+      const got = t.collector();
+      await other.subscribe(topic, got.handle, { group, retry: false });
+      await t.until('it came again', () => got.data.length === 1);
+      assert.deepEqual(letters.data, []);
+    },
+  },
+  {
     id: 'lifecycle/close-while-busy',
     name: 'a bus that is closed while it connects, subscribes, publishes or asks ends in good order',
     async run(t) {

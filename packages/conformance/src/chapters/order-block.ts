@@ -146,6 +146,33 @@ export const orderBlock: readonly Case[] = chapter('order', [
     },
   },
   {
+    id: 'order/batch-middleware',
+    name: 'a batch stands in order where middleware takes longer for one message than for the next',
+    needs: NEEDS,
+    async run(t) {
+      const bus = await t.bus();
+      const [topic, group] = [t.topic(), t.name()];
+      bus.use({
+        async consume(message, next) {
+          await new Promise((resolve) => setTimeout(resolve, 10 - 2 * (message.data as number)));
+          await next(message);
+        },
+      });
+      const seen: number[] = [];
+      await bus.subscribe(
+        topic,
+        (messages: readonly Message<number>[]) => void seen.push(...messages.map(({ data }) => data)),
+        {
+          group,
+          ack: { batch: 4, maxWait: 500 },
+        },
+      );
+      await Promise.all(numbers(4).map((n) => bus.publish(topic, n, { key: 'k' })));
+      await t.until('all came', () => seen.length === 4);
+      assert.deepEqual(seen, numbers(4));
+    },
+  },
+  {
     id: 'order/batch-block',
     name: 'a message that fails in a batch holds back its key where the order is to block',
     needs: NEEDS,

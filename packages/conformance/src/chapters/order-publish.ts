@@ -26,6 +26,26 @@ export const orderPublish: readonly Case[] = chapter('order', [
     },
   },
   {
+    id: 'order/publish-order-middleware',
+    name: 'the order of the calls also holds where middleware takes longer for one message than for the next',
+    needs: NEEDS,
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      bus.use({
+        async publish(outgoing, next) {
+          const wait = (outgoing.data as number) % 3;
+          if (wait > 0) await new Promise((resolve) => setTimeout(resolve, 6 - 2 * wait));
+          return next();
+        },
+      });
+      const got = await listen<number>(t, bus, topic, { concurrency: 16 });
+      await Promise.all(numbers(60).map((n) => bus.publish(topic, n, { key: 'k' })));
+      await t.until('all came', () => got.data.length >= 60);
+      assert.deepEqual(got.data, numbers(60));
+    },
+  },
+  {
     id: 'order/publish-order-connecting',
     name: 'the order of the calls also holds over the time in which the bus connects',
     needs: NEEDS,

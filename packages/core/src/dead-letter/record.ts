@@ -25,17 +25,26 @@ export interface DeadLetterInfo {
 const MESSAGE_LENGTH = 2_000;
 const STACK_LENGTH = 4_000;
 
-/** The part of an error that can be stored. */
+/** The part of an error that can be stored, whatever was thrown. */
 export function describeError(error: unknown): DeadLetterInfo['error'] {
   if (error === undefined) return undefined;
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error).slice(0, MESSAGE_LENGTH) };
-  const code = (error as { code?: unknown }).code;
+  if (!(error instanceof Error)) return { name: 'Error', message: text(error).slice(0, MESSAGE_LENGTH) };
+  const { code, stack } = error as { code?: unknown; stack?: unknown };
   return {
-    name: error.name,
-    message: error.message.slice(0, MESSAGE_LENGTH),
+    name: text(error.name),
+    message: text(error.message).slice(0, MESSAGE_LENGTH),
     ...(typeof code === 'string' ? { code } : undefined),
-    ...(error.stack === undefined ? undefined : { stack: error.stack.slice(0, STACK_LENGTH) }),
+    ...(typeof stack === 'string' ? { stack: stack.slice(0, STACK_LENGTH) } : undefined),
   };
+}
+
+/** Also of what has no text, such as an object without a prototype. */
+function text(value: unknown): string {
+  try {
+    return String(value);
+  } catch {
+    return 'something that cannot be read was thrown';
+  }
 }
 
 /** The consumer that a replayed message is meant for. */

@@ -16,6 +16,17 @@ import type { Receipt } from './receipt.ts';
 /** Breakers that are remembered, one a topic; the map is dropped when it has grown to this. */
 const REMEMBERED_BREAKERS = 10_000;
 
+/** Where a publish stands among those of its key that take their time. */
+interface Place {
+  /** Settles when all before it have been handed on, or will not be. */
+  readonly before: Promise<void> | undefined;
+  readonly done: () => void;
+}
+
+const FREE: Place = { before: undefined, done: () => {} };
+
+const laneOf = (topic: string, key: string): string => `${topic} ${key}`;
+
 /** The way of a message out of the bus: options, middleware, breaker, wire form, publisher. */
 export class Sender {
   readonly #core: Omit<Core, 'publish'>;
@@ -145,7 +156,7 @@ export class Sender {
     options: PublishOptions | undefined,
     internal: Internal | undefined,
   ): Promise<Receipt> {
-    if (this.#middleware.length === 0) return this.#send(topic, data, options, internal);
+    const place = options?.key === undefined ? undefined : this.#place(topic.name, options.key);
     const outgoing: Outgoing = { topic: topic.name, data, options: options ?? {}, kind };
     const send = composePublish(this.#middleware, async (changed) => {
       checkOptions('publish option', changed.options, PUBLISH_SPEC);
@@ -154,9 +165,10 @@ export class Sender {
         changed.data,
         changed.options,
         internal,
+        place,
       );
     });
-    const receipt = await send(outgoing);
+    const receipt = await send(outgoing).finally(place?.done);
     return receipt ?? { id: outgoing.options.id ?? '', topic: outgoing.topic };
   }
 
@@ -165,14 +177,17 @@ export class Sender {
     data: unknown,
     options: PublishOptions | undefined,
     internal: Internal | undefined,
+    place?: Place,
   ): Promise<Receipt> {
     const { signal } = options ?? {};
     if (signal?.aborted) return Promise.reject(aborted(topic.name, signal));
     const record = buildRecord(topic, data, options, this.#core.clock.now(), this.#defaults, internal);
     const sent =
-      record instanceof Promise || this.#making.size > 0
-        ? this.#track(this.#inTurn(record, topic, options?.key, internal?.stage))
-        : this.#hand(record, internal?.stage);
+      place !== undefined
+        ? this.#track(this.#handAt(place, record, internal?.stage))
+        : record instanceof Promise || this.#making.size > 0
+          ? this.#track(this.#inTurn(record, topic, options?.key, internal?.stage))
+          : this.#hand(record, internal?.stage);
     return signal === undefined ? sent : abortable(sent, topic.name, signal);
   }
 
@@ -183,17 +198,33 @@ export class Sender {
     key: string | undefined,
     stage: Stage | undefined,
   ): Promise<Receipt> {
-    const lane = key === undefined ? undefined : `${topic.name} ${key}`;
-    const before = lane === undefined ? undefined : this.#making.get(lane);
-    if (before === undefined && !(record instanceof Promise)) return this.#hand(record, stage);
-    const handed = Promise.all([record, before]).then(([made]) => ({ sent: this.#hand(made, stage) }));
-    if (lane !== undefined) {
-      const done: Promise<void> = Promise.allSettled([handed, before]).then(() => {
-        if (this.#making.get(lane) === done) this.#making.delete(lane);
-      });
-      this.#making.set(lane, done);
-    }
-    return handed.then(({ sent }) => sent);
+    const isBusy = key !== undefined && this.#making.has(laneOf(topic.name, key));
+    if (!isBusy && !(record instanceof Promise)) return this.#hand(record, stage);
+    const place = key === undefined ? FREE : this.#place(topic.name, key);
+    return this.#handAt(place, record, stage).finally(place.done);
+  }
+
+  /** The next place among the publishes of a key. */
+  #place(topic: string, key: string): Place {
+    const lane = laneOf(topic, key);
+    const before = this.#making.get(lane);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const passed: Promise<void> = Promise.all([promise, before]).then(() => {
+      if (this.#making.get(lane) === passed) this.#making.delete(lane);
+    });
+    this.#making.set(lane, passed);
+    return { before, done: resolve };
+  }
+
+  async #handAt(
+    place: Place,
+    record: BusRecord | Promise<BusRecord>,
+    stage: Stage | undefined,
+  ): Promise<Receipt> {
+    const [made] = await Promise.all([record, place.before]);
+    const sent = this.#hand(made, stage);
+    place.done();
+    return sent;
   }
 
   #hand(record: BusRecord, stage: Stage | undefined): Promise<Receipt> {

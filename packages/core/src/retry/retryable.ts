@@ -44,7 +44,12 @@ export function isRetryable(error: unknown, policy: RetryPolicy): boolean {
 function ruleMatches(rule: NonNullable<RetryPolicy['retryOn']>[number], error: unknown): boolean {
   if (typeof rule === 'string') return field(error, 'name') === rule || field(error, 'code') === rule;
   if (isErrorClass(rule)) return error instanceof rule;
-  return Boolean((rule as (error: unknown) => boolean)(error));
+  try {
+    return Boolean((rule as (error: unknown) => boolean)(error));
+  } catch {
+    // It did not expect this error, so it has not said that another try is no use.
+    return true;
+  }
 }
 
 function isErrorClass(rule: unknown): rule is abstract new (...args: never[]) => Error {

@@ -4,7 +4,7 @@ import { checkArgument, milliseconds } from '../config/check.ts';
 import type { Core } from '../core.ts';
 import type { DeadLetterRule } from '../dead-letter/options.ts';
 import { type DeadLetterInfo, describeError, toDeadLetter } from '../dead-letter/record.ts';
-import { ClosedError, LeaseLostError, ValidationError } from '../errors.ts';
+import { LeaseLostError, ValidationError } from '../errors.ts';
 import type { ConsumerEvent } from '../events/events.ts';
 import type { PublishOptions } from '../publish/options.ts';
 import type { Receipt } from '../publish/receipt.ts';
@@ -44,8 +44,8 @@ export interface SettlerHooks {
   heldUp(): void;
   /** Frees the lane that a waiting message still holds. */
   abandonLane(message: IncomingMessage): void;
-  /** Whether handlers are being aborted because the bus closes: what fails then says nothing about the message. */
-  aborting(): boolean;
+  /** Whether `error` comes of the end of the subscription: then it says nothing about the message. */
+  isOfTheEnd(error: unknown): boolean;
 }
 
 /** Milliseconds between tries to store a dead letter: short first, since the message holds its place, then patient. */
@@ -91,8 +91,9 @@ export class Settler implements MessageOwner {
 
   settleAck(message: IncomingMessage): Promise<void> {
     return this.#settle(message, 'ack', async () => {
-      const accepted = await this.#flow.ackConfirmed(message.loan);
-      this.#hooks.settled(message);
+      const accepted = await this.#flow
+        .ackConfirmed(message.loan)
+        .finally(() => this.#hooks.settled(message));
       if (!accepted) throw this.#leaseLost(message);
     });
   }
@@ -221,8 +222,12 @@ export class Settler implements MessageOwner {
       this.#flow.ack(message.loan);
       return this.#hooks.settled(message);
     }
-    if (this.#hooks.aborting() || ClosedError.is(error)) return this.#retry(message, 0);
     const policy = this.policy(message);
+    if (this.#hooks.isOfTheEnd(error)) {
+      // Counted, it would be given up before anybody has tried it to the end.
+      const isLast = message.attempt > policy.maxRetries && this.#flow.returnable;
+      return isLast ? this.#release(message) : this.#retry(message, 0);
+    }
     // A delay was asked for by name: the handler knows that another try helps.
     if (delay === undefined && !isRetryable(error, policy))
       return this.#deadLetter(message, 'not-retryable', error);
@@ -252,6 +257,10 @@ export class Settler implements MessageOwner {
     }
   }
 
+  async #release(message: IncomingMessage): Promise<void> {
+    await this.#flow.release([message.loan]).finally(() => this.#hooks.settled(message));
+  }
+
   #waitHere(message: IncomingMessage, attempt: number, delay: number, keepsLane: boolean): void {
     if (this.#stopped) return;
     if (keepsLane) message.holdsLane = false;
@@ -261,6 +270,7 @@ export class Settler implements MessageOwner {
       // Another one: the handler of this attempt may have kept it, and still run.
       const again = new IncomingMessage(message.loan, this);
       again.attempt = attempt;
+      again.order = message.order;
       this.#hooks.again(again, keepsLane);
     });
   }

@@ -25,6 +25,7 @@ export class BatchScheduler implements Scheduler {
   /** Keys in running batches, each with how many unsettled messages. */
   readonly #busy = new Map<string, number>();
   #running = 0;
+  #added = 0;
   #timer: Timer | undefined;
   #due = false;
   #pumping = false;
@@ -46,13 +47,15 @@ export class BatchScheduler implements Scheduler {
   }
 
   add(message: IncomingMessage): void {
+    message.order ||= ++this.#added;
     this.#queue.push(message);
     this.#arm();
   }
 
   again(message: IncomingMessage): void {
     this.laneFreed(message);
-    this.#queue.unshift(message);
+    const behind = this.#queue.findIndex(({ order }) => order > message.order);
+    this.#queue.splice(behind < 0 ? this.#queue.length : behind, 0, message);
     this.#arm();
   }
 

@@ -114,7 +114,7 @@ export class Consumer {
         scheduler.laneFreed(message);
         scheduler.pump();
       },
-      aborting: () => this.#aborting,
+      isOfTheEnd: (error) => this.#aborting || (this.closed && ClosedError.is(error)),
     });
     return { flow, settler };
   }
@@ -255,7 +255,9 @@ export class Consumer {
   /** @param room - for how many more deliveries than are unsettled now; all of the prefetch where it is missing */
   resume(room?: number): void {
     this.#room = room;
-    this.#resume('user');
+    if (this.#paused.size > 0) this.#resume('user');
+    else if (room !== undefined) for (const { flow } of this.#flows) flow.resume(room);
+    this.#runner.scheduler.pump();
   }
 
   async #pause(reason: PauseReason): Promise<void> {

@@ -84,9 +84,11 @@ export type Phase = 'waiting' | 'handling' | 'handled' | 'abandoned';
 /** How a message can be settled. */
 export type Settlement = 'ack' | 'nack' | 'deadLetter';
 
-/** A batch that is being handled: it holds one slot, until its handler ends or all of its messages have timed out. */
+/** A batch that is being handled: it holds one slot, until its handler ends or none of its messages is waited for. */
 export interface BatchRun {
+  /** Messages that are neither passed over nor out of time. */
   watched: number;
+  isOver: boolean;
 }
 
 /** What a message needs of the consumer that holds it. */
@@ -121,6 +123,8 @@ export class IncomingMessage implements Message {
   readonly record: BusRecord;
   readonly owner: MessageOwner;
   attempt: number;
+  /** Its place in a queue of batches, which it keeps when it comes again. */
+  order = 0;
   phase: Phase = 'waiting';
   /** The lease is gone: it is somebody else's. */
   isLost = false;

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts';
+import type { Clock, Timer } from '../clock.ts';
 import { checkArgument, checkOptions, integer, milliseconds, type Spec } from '../config/check.ts';
 import { ClosedError } from '../errors.ts';
 import type { Consumer } from './consumer.ts';
@@ -47,20 +47,27 @@ export function checkReceive(options: unknown): asserts options is ReceiveOption
 
 type Open = (room: number, handle: (message: Message) => void, failed: () => void) => Promise<Consumer>;
 
+/** A call that waits, and what has come for it. */
+interface Call {
+  readonly max: number;
+  readonly messages: Message[];
+  readonly over: PromiseWithResolvers<void>;
+  timer: Timer | undefined;
+}
+
 /**
  * Messages of one group and pattern, pulled instead of pushed. The consumer behind it stays between calls, paused,
- * so the group has one member and messages that were handed out can be settled. It fetches what a call asks for and no more:
- * what would have to be given back costs round trips, and on some brokers money.
+ * so the group has one member and messages that were handed out can be settled. It fetches what the calls ask for and no
+ * more: what would have to be given back costs round trips, and on some brokers money.
  */
 export class Puller {
   readonly #clock: Clock;
   readonly #open: Open;
-  #consumer: Promise<Consumer> | undefined;
-  /** Calls run one after the other: each message goes to one. */
-  #queue: Promise<unknown> = Promise.resolve();
-  #wanted = 0;
-  #got: Message[] = [];
-  #arrived: (() => void) | undefined;
+  #opening: Promise<Consumer> | undefined;
+  #consumer: Consumer | undefined;
+  /** In their order: each message goes to the first that wants one. */
+  readonly #calls = new Set<Call>();
+  #pausing: Promise<void> = Promise.resolve();
   #closed = false;
 
   /** @param open - subscribes in manual mode with `mayRun`; called again when the consumer has ended by itself */
@@ -70,67 +77,92 @@ export class Puller {
   }
 
   /** Up to `max` messages; none when none came within `timeout` milliseconds. They are to be settled by hand. */
-  receive(max: number, timeout: number, signal: AbortSignal | undefined): Promise<Message[]> {
-    const result = this.#queue.then(() => this.#receive(max, timeout, signal));
-    this.#queue = result.catch(() => {});
-    return result;
+  async receive(max: number, timeout: number, signal: AbortSignal | undefined): Promise<Message[]> {
+    if (this.#closed) throw new ClosedError('the bus is closed');
+    if (signal?.aborted) return [];
+    const call: Call = { max, messages: [], over: Promise.withResolvers(), timer: undefined };
+    const aborted = (): void => call.over.resolve();
+    signal?.addEventListener('abort', aborted, { once: true });
+    this.#calls.add(call);
+    try {
+      await Promise.race([call.over.promise, this.#fetch()]);
+      if (call.messages.length === 0) this.#endIn(call, Math.max(timeout, GLANCE));
+      await call.over.promise;
+    } finally {
+      this.#clock.clearTimeout(call.timer);
+      signal?.removeEventListener('abort', aborted);
+      this.#calls.delete(call);
+      await this.#rest();
+    }
+    return call.messages;
   }
 
-  async #receive(max: number, timeout: number, signal: AbortSignal | undefined): Promise<Message[]> {
-    if (this.#closed) throw new ClosedError('the bus is closed');
-    this.#got = [];
-    this.#wanted = max;
+  async #fetch(): Promise<void> {
+    await this.#pausing;
+    const consumer = await this.#opened();
+    if (this.#wanted > 0) consumer.resume(this.#wanted);
+  }
+
+  #opened(): Promise<Consumer> {
     // One that ended by itself is made anew.
     const forget = (): void => {
+      this.#opening = undefined;
       this.#consumer = undefined;
     };
-    this.#consumer ??= this.#open(max, (message) => this.#take(message), forget).catch((error: unknown) => {
-      forget();
-      throw error;
-    });
-    const consumer = await this.#consumer;
-    consumer.resume(max);
-    await this.#until(
-      () => this.#got.length > 0 || signal?.aborted === true,
-      Math.max(timeout, GLANCE),
-      signal,
+    this.#opening ??= this.#open(this.#wanted, (message) => this.#take(message), forget).then(
+      (consumer) => {
+        this.#consumer = consumer;
+        // All that waited have given up.
+        void this.#rest();
+        return consumer;
+      },
+      (error: unknown) => {
+        forget();
+        throw error;
+      },
     );
-    if (this.#got.length > 0 && this.#got.length < max) {
-      await this.#until(() => this.#got.length >= max, LINGER);
-    }
-    this.#wanted = 0;
-    await consumer.pause();
-    return this.#got;
+    return this.#opening;
   }
 
-  #take(message: Message): void {
-    this.#got.push(message);
-    this.#arrived?.();
+  /** What nobody waits for stays with the broker. */
+  async #rest(): Promise<void> {
+    if (this.#wanted > 0) {
+      this.#consumer?.resume(this.#wanted);
+    } else if (this.#calls.size === 0 && this.#consumer !== undefined) {
+      this.#pausing = this.#consumer.pause().catch(() => {});
+      await this.#pausing;
+    }
+  }
+
+  /** Messages that may still come for the calls that wait. */
+  get #wanted(): number {
+    let wanted = 0;
+    for (const { max, messages } of this.#calls) wanted += max - messages.length;
+    return wanted;
   }
 
   /** Whether one more may be taken in while `running` others are on their way: what is beyond stays with the broker. */
-  readonly mayRun = (running: number): boolean => this.#got.length + running < this.#wanted;
+  readonly mayRun = (running: number): boolean => running < this.#wanted;
 
-  /** Resolves when `enough` holds, after `timeout` milliseconds, or when closed. */
-  #until(enough: () => boolean, timeout: number, signal?: AbortSignal): Promise<void> {
-    if (enough() || this.#closed) return Promise.resolve();
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#arrived = undefined;
-        this.#clock.clearTimeout(timer);
-        signal?.removeEventListener('abort', done);
-        resolve();
-      };
-      signal?.addEventListener('abort', done, { once: true });
-      const timer = this.#clock.setTimeout(done, timeout);
-      this.#arrived = () => {
-        if (enough() || this.#closed) done();
-      };
-    });
+  #take(message: Message): void {
+    const call = [...this.#calls].find(({ max, messages }) => messages.length < max);
+    if (call === undefined) {
+      // It took its time to be read, and nobody waits any more.
+      message.nack({ delay: 0 }).catch(() => {});
+      return;
+    }
+    call.messages.push(message);
+    if (call.messages.length === call.max) call.over.resolve();
+    else if (call.messages.length === 1) this.#endIn(call, LINGER);
+  }
+
+  #endIn(call: Call, time: number): void {
+    this.#clock.clearTimeout(call.timer);
+    call.timer = this.#clock.setTimeout(call.over.resolve, time);
   }
 
   close(): void {
     this.#closed = true;
-    this.#arrived?.();
+    for (const { over } of this.#calls) over.resolve();
   }
 }

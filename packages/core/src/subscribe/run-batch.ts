@@ -40,14 +40,15 @@ async function runWrapped(
   steps: BatchSteps,
   wrap: (inner: ConsumeMessage) => ConsumeMessage,
 ): Promise<unknown> {
-  const arrived: Message[] = [];
+  /** At their places: middleware may take longer for one than for the next. */
+  const arrived: (Message | undefined)[] = messages.map(() => undefined);
   const outcome = Promise.withResolvers<void>();
   outcome.promise.catch(() => {});
-  const chains = messages.map((message) => {
+  const chains = messages.map((message, place) => {
     const atEnd = Promise.withResolvers<void>();
     const chain = (async () => {
       await wrap((inner) => {
-        arrived.push(inner);
+        arrived[place] = inner;
         atEnd.resolve();
         return outcome.promise;
       })(message);
@@ -57,7 +58,8 @@ async function runWrapped(
   await Promise.all(chains.map(({ ended }) => ended));
   let failure: unknown;
   try {
-    if (arrived.length > 0) await steps.handle(arrived);
+    const batch = arrived.filter((message) => message !== undefined);
+    if (batch.length > 0) await steps.handle(batch);
     outcome.resolve();
   } catch (error) {
     failure = error;

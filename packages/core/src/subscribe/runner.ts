@@ -6,7 +6,7 @@ import type { Settler } from '../settlement/settler.ts';
 import { BatchScheduler } from './batch-scheduler.ts';
 import { Deadlines } from './deadlines.ts';
 import { decode, isOutage } from './decode.ts';
-import type { IncomingMessage } from './message.ts';
+import type { BatchRun, IncomingMessage } from './message.ts';
 import type { ConsumerPlan } from './plan.ts';
 import { runBatch } from './run-batch.ts';
 import { type Scheduler, SingleScheduler } from './scheduler.ts';
@@ -232,25 +232,38 @@ export class Runner {
 
   #runBatch(messages: readonly IncomingMessage[]): void {
     this.#handling++;
-    const run = { watched: messages.length };
+    const run: BatchRun = { watched: messages.length, isOver: false };
     for (const message of messages) {
       message.batch = run;
       this.#start(message);
     }
     const { batch } = this.#plan;
     const steps = {
-      prepare: (message: IncomingMessage) => this.#prepare(message),
+      prepare: async (message: IncomingMessage) => {
+        const isWanted = await this.#prepare(message);
+        if (!isWanted && message.phase !== 'abandoned') this.#leaveBatch(run);
+        return isWanted;
+      },
       wrap: batch!.wrap,
       handle: batch!.handle,
       succeeded: (message: IncomingMessage) => this.#endedInBatch(message, true, undefined),
       failed: (message: IncomingMessage, error: unknown) => this.#endedInBatch(message, false, error),
     };
     void runBatch(messages, steps).then((error) => {
-      if (run.watched === 0) return;
+      if (run.isOver) return;
+      run.isOver = true;
       if (error === undefined) this.#breaker?.success();
       else this.#breaker?.failure(error);
       this.#slotFreed();
     });
+  }
+
+  /** One of a batch is passed over, or out of time: with the last one its slot is free, whatever the handler does. */
+  #leaveBatch(run: BatchRun): void {
+    if (--run.watched > 0 || run.isOver) return;
+    run.isOver = true;
+    this.#breaker?.forget();
+    this.#slotFreed();
   }
 
   async #prepare(message: IncomingMessage): Promise<boolean> {
@@ -261,12 +274,15 @@ export class Runner {
     try {
       await (this.#atMostOnce(message) ? this.#ackFirst(message) : decode(message, this.#core.decoding));
     } catch (error) {
+      if (isOutage(error)) this.#breaker?.failure(error);
+      if (message.phase === 'abandoned') return false;
       this.#handled(message);
       this.#failed(message, error);
       if (this.#atMostOnce(message)) this.#dropped(message, error);
       else settlerOf(message).undecodable(message, error);
       return false;
     }
+    if (message.phase === 'abandoned') return false;
     try {
       if (this.#plan.filter === undefined || this.#plan.filter(message)) return true;
       this.#skip(message, 'filtered');
@@ -316,7 +332,8 @@ export class Runner {
     const wasHandling = message.phase === 'handling';
     message.phase = 'abandoned';
     message.abort(error);
-    if (message.settlement === undefined && !message.isLost) {
+    const hasFailed = message.settlement === undefined && !message.isLost;
+    if (hasFailed) {
       this.#core.events.emit('lease.lost', { ...settler.describe(message), reason: 'timeout' });
       this.#breaker?.failure(error);
       this.#failed(message, error);
@@ -326,7 +343,14 @@ export class Runner {
     }
     // From here on its own settlements are late.
     message.isLost = true;
-    if (wasHandling && (message.batch === undefined || --message.batch.watched === 0)) this.#slotFreed();
+    if (!wasHandling) return;
+    if (message.batch !== undefined) {
+      this.#leaveBatch(message.batch);
+    } else {
+      // A trial that says nothing any more is free for another.
+      if (!hasFailed) this.#breaker?.forget();
+      this.#slotFreed();
+    }
   }
 }
 
