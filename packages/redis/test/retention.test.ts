@@ -83,3 +83,25 @@ test('what was trimmed while it waited for its retry holds back no later message
   expect(got.filter((data) => data === 'bad')).toHaveLength(1);
   await until(async () => (await bus.admin.group('blocked', 'g'))?.depth === 0);
 });
+
+test('a group that starts at a date and has not read yet keeps what came since, and publishes go on', async () => {
+  const bus = await w.bus({}, { topics });
+  for (const n of numbers(20)) await bus.publish('dated', n);
+  const [last] = await w.raw.xrevrange(`{${w.prefix}.0}:stream:dated:2`, '+', '-', 'COUNT', 1);
+  const date = new Date(Number(last![0].split('-')[0]) + 1);
+  await until(() => Date.now() > date.getTime());
+  await bus.admin.ensureGroup('dated', 'g', date);
+  for (const n of numbers(100)) await bus.publish('dated', n);
+  expect(await bus.admin.listTopics()).toContainEqual(
+    expect.objectContaining({ topic: 'dated', depth: 100 }),
+  );
+  expect((await bus.admin.group('dated', 'g'))?.depth).toBe(100);
+});
+
+test('what is stored is taken, also by an account that may not trim', async () => {
+  const rules = ['on', '>secret', '~*', '&*', '+@all', '-xtrim'];
+  await w.raw.acl('SETUSER', 'untrimming', 'reset', ...rules);
+  const bus = await w.bus({ username: 'untrimming', password: 'secret' }, { topics });
+  for (const n of numbers(50)) await bus.publish('untrimmed', n);
+  expect(await length('untrimmed')).toBe(50);
+});

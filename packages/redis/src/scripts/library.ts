@@ -111,6 +111,15 @@ local function parseId(id)
   return tonumber(ms), tonumber(seq)
 end
 
+local LAST_SEQ = '18446744073709551615'
+
+local function nextId(id)
+  local ms, seq = id:match('^(%d+)%-(%d+)$')
+  -- More than a number holds exactly: a group that starts at a date is at the last one of a millisecond.
+  if seq == LAST_SEQ then return string.format('%.0f-0', tonumber(ms) + 1) end
+  return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
+end
+
 local function before(a, b)
   local aMs, aSeq = parseId(a)
   local bMs, bSeq = parseId(b)
@@ -133,10 +142,7 @@ local function neededFrom(stream)
     elseif most and group.lag > most then
       most = group.lag
     end
-    if not needed then
-      local ms, seq = group['last-delivered-id']:match('^(%d+)%-(%d+)$')
-      needed = ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
-    end
+    if not needed then needed = nextId(group['last-delivered-id']) end
     if least == nil or before(needed, least) then least = needed end
   end
   return least, most
