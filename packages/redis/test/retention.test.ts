@@ -105,3 +105,30 @@ test('what is stored is taken, also by an account that may not trim', async () =
   for (const n of numbers(50)) await bus.publish('untrimmed', n);
   expect(await length('untrimmed')).toBe(50);
 });
+
+test('a retention without end is kept as it is', async () => {
+  const [maxMessages, maxAge] = [Number.MAX_SAFE_INTEGER, 100 * 365 * 24 * 3_600_000];
+  const limits = [{ maxMessages }, { maxAge }, { maxMessages, maxAge }];
+  for (const [at, retention] of limits.entries()) {
+    const topic = `endless.${at}`;
+    const bus = await w.bus({}, { topics: { '#': { retention } } });
+    const got: number[] = [];
+    await bus.subscribe<number>(topic, ({ data }) => void got.push(data), { group: 'g' });
+    await bus.publish(topic, 1);
+    await bus.publish(topic, 2, { key: 'k' });
+    await bus.publish(topic, 3, { priority: 'high' });
+    await until(() => got.length === 3);
+    expect(await bus.admin.listTopics()).toContainEqual({ topic, depth: 3, retention });
+  }
+});
+
+test('a retention that was written down with an exponent is read', async () => {
+  const prefix = `${w.prefix}-exponent`;
+  await w.raw.hset(`{${prefix}.0}:topics`, 'old', '2|9.007199254741e+15|');
+  const bus = await w.bus({}, { prefix });
+  const got: number[] = [];
+  await bus.subscribe<number>('old', ({ data }) => void got.push(data), { group: 'g' });
+  await bus.publish('old', 1, { key: 'k' });
+  await until(() => got.length === 1);
+  expect(await bus.admin.listTopics()).toHaveLength(1);
+});

@@ -59,7 +59,7 @@ end
 local function topicInfo(topic)
   local value = call('HGET', T .. ':topics', topic)
   if not value then return nil end
-  local kinds, most, age = value:match('^(%w*)|(%d*)|(%d*)$')
+  local kinds, most, age = value:match('^(%w*)|([^|]*)|([^|]*)$')
   return kinds, tonumber(most), tonumber(age)
 end
 
@@ -83,13 +83,18 @@ local function groupsOf(topic)
   return found
 end
 
+-- In full: Lua itself rounds long numbers and writes them with an exponent.
+local function limit(number)
+  return number and string.format('%.0f', number) or ''
+end
+
 -- A stream gets all groups that match it before its first record: each reads it from there.
 local function addKind(topic, kinds, kind, most, age)
   for _, group in ipairs(groupsOf(topic)) do
     local made = redis.pcall('XGROUP', 'CREATE', streamOf(topic, kind), group, '0', 'MKSTREAM')
     if made.err and not made.err:find('BUSYGROUP') then error(made.err) end
   end
-  call('HSET', T .. ':topics', topic, kinds .. kind .. '|' .. (most or '') .. '|' .. (age or ''))
+  call('HSET', T .. ':topics', topic, kinds .. kind .. '|' .. limit(most) .. '|' .. limit(age))
   call('INCR', T .. ':version')
   return kinds .. kind
 end
@@ -173,8 +178,8 @@ local function trim(topic, kind, most, age, unacked, exact)
     target = old[#old][1]
   end
   if age then
-    local limit = string.format('%.0f-0', now() - age)
-    if before(first[1], limit) and (target == nil or before(target, limit)) then target = limit end
+    local oldest = string.format('%.0f-0', math.max(0, now() - age))
+    if before(first[1], oldest) and (target == nil or before(target, oldest)) then target = oldest end
   end
   if target == nil then return end
   if needed and before(needed, target) then target = needed end
