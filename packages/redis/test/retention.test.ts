@@ -132,3 +132,20 @@ test('a retention that was written down with an exponent is read', async () => {
   await until(() => got.length === 1);
   expect(await bus.admin.listTopics()).toHaveLength(1);
 });
+
+test('what was delayed is trimmed as everything else', async () => {
+  const [kept, bounded] = ['kept', 'bounded'].map((name) => `${w.prefix}-${name}`);
+  const depths = async (prefix: string, trimUnacked: boolean): Promise<number[]> => {
+    const bus = await w.bus({ trimUnacked }, { topics, prefix });
+    await bus.admin.ensureGroup('held', 'g', 'earliest');
+    for (const topic of ['free', 'held']) {
+      await bus.publishMany(numbers(150).map((n) => ({ topic, data: n, delay: 50 })));
+    }
+    await until(async () => (await w.raw.zcard(`{${prefix}.0}:delayed`)) === 0);
+    return Promise.all(['free', 'held'].map((topic) => w.raw.xlen(`{${prefix}.0}:stream:${topic}:2`)));
+  };
+  const [free, held] = await depths(kept!, false);
+  expect(free).toBeLessThanOrEqual(25);
+  expect(held).toBe(150);
+  for (const depth of await depths(bounded!, true)) expect(depth).toBeLessThanOrEqual(25);
+});
