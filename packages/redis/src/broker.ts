@@ -82,9 +82,8 @@ export class RedisBus implements RedisBroker {
     const { pattern, group, channel } = source;
     try {
       if (channel !== 'durable') {
-        const subscription = new ChannelSubscription(context, source, sink);
+        const subscription = await opened(new ChannelSubscription(context, source, sink));
         connected.listeners.add(subscription);
-        await subscription.open();
         return leaving(subscription, () => connected.listeners.delete(subscription));
       }
       if (group === undefined) return await opened(new LiveSubscription(context, source, sink));
