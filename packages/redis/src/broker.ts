@@ -99,7 +99,11 @@ export class RedisBus implements RedisBroker {
   }
 
   async openInbox(sink: InboxSink): Promise<Inbox> {
-    return openInbox(this.#context(), sink);
+    try {
+      return await openInbox(this.#context(), sink);
+    } catch (error) {
+      throw toBusError(error);
+    }
   }
 
   async cancel(topic: string, id: string): Promise<boolean> {
