@@ -82,9 +82,8 @@ export class RedisBus implements RedisBroker {
     const { pattern, group, channel } = source;
     try {
       if (channel !== 'durable') {
-        const subscription = new ChannelSubscription(context, source, sink);
+        const subscription = await opened(new ChannelSubscription(context, source, sink));
         connected.listeners.add(subscription);
-        await subscription.open();
         return leaving(subscription, () => connected.listeners.delete(subscription));
       }
       if (group === undefined) return await opened(new LiveSubscription(context, source, sink));
@@ -100,7 +99,11 @@ export class RedisBus implements RedisBroker {
   }
 
   async openInbox(sink: InboxSink): Promise<Inbox> {
-    return openInbox(this.#context(), sink);
+    try {
+      return await openInbox(this.#context(), sink);
+    } catch (error) {
+      throw toBusError(error);
+    }
   }
 
   async cancel(topic: string, id: string): Promise<boolean> {

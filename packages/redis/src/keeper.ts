@@ -121,8 +121,9 @@ export class Keeper {
     const promote = async (): Promise<void> => {
       let next = LONGEST_DELAY;
       try {
-        const { session, names } = this.#context;
-        const due = Number(await session.run(SCRIPTS.promote, tag, [names.root]));
+        const { session, names, settings } = this.#context;
+        const args = [names.root, settings.trimUnacked ? 1 : 0];
+        const due = Number(await session.run(SCRIPTS.promote, tag, args));
         if (due >= 0) next = Math.min(due, LONGEST_DELAY);
       } finally {
         this.#promoteSoon(tag, next);

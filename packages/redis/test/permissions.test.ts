@@ -3,7 +3,7 @@ import { ConfigError } from '@ambus/core';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { works } from './support/works.ts';
-import { type World, world } from './support/world.ts';
+import { until, type World, world } from './support/world.ts';
 
 let w: World;
 beforeAll(async () => {
@@ -62,6 +62,44 @@ test('without patterns the channels of the database are enough, and with them th
   for (const group of [{ group: 'g' }, {}]) {
     const error = await bus.subscribe('wide.*', () => {}, group).catch((one: unknown) => one);
     expect(ConfigError.is(error)).toBe(true);
+  }
+});
+
+test('what was refused does not keep the bus from coming back', async () => {
+  const channels = ['d', 'b:stored'].map((name) => `&${w.prefix}@0:${name}`);
+  const rules = rulesFor(w.prefix).flatMap((rule) => (rule === '&*' ? channels : [rule]));
+  await w.raw.acl('SETUSER', 'narrow', 'reset', ...rules);
+  const topics = { 'flying.#': { durability: 'ephemeral' } } as const;
+  const bus = await w.bus({ ...account, username: 'narrow' }, { topics });
+  for (const refused of [
+    () => bus.subscribe('flying.*', () => {}),
+    () => bus.subscribe('flying.one', () => {}),
+    () => bus.request('asked', 1),
+  ]) {
+    const error = await refused().catch((one: unknown) => one);
+    expect(ConfigError.is(error)).toBe(true);
+  }
+  let reconnected = 0;
+  bus.on('reconnected', () => reconnected++);
+  await w.raw.client('KILL', 'USER', 'narrow');
+  await until(() => reconnected === 1, 5_000);
+  await bus.publish('stored', 1);
+});
+
+test('a responder that was refused gets no requests', async () => {
+  await w.raw.acl('SETUSER', 'mute', 'reset', ...rulesFor(w.prefix), '-hset');
+  const bus = await w.bus({ ...account, username: 'mute' });
+  const error = await bus.respond('asked', () => 'refused', { group: 'g' }).catch((one: unknown) => one);
+  expect(ConfigError.is(error)).toBe(true);
+  await w.raw.acl('SETUSER', 'mute', '+hset');
+  await bus.respond('asked', () => 'answered', { group: 'g' });
+  let reconnected = 0;
+  bus.on('reconnected', () => reconnected++);
+  // All that listens makes itself known again.
+  await w.raw.client('KILL', 'USER', 'mute');
+  await until(() => reconnected === 1);
+  for (let n = 0; n < 6; n++) {
+    expect((await bus.request('asked', n, { timeout: 2_000 })).data).toBe('answered');
   }
 });
 

@@ -83,3 +83,69 @@ test('what was trimmed while it waited for its retry holds back no later message
   expect(got.filter((data) => data === 'bad')).toHaveLength(1);
   await until(async () => (await bus.admin.group('blocked', 'g'))?.depth === 0);
 });
+
+test('a group that starts at a date and has not read yet keeps what came since, and publishes go on', async () => {
+  const bus = await w.bus({}, { topics });
+  for (const n of numbers(20)) await bus.publish('dated', n);
+  const [last] = await w.raw.xrevrange(`{${w.prefix}.0}:stream:dated:2`, '+', '-', 'COUNT', 1);
+  const date = new Date(Number(last![0].split('-')[0]) + 1);
+  await until(() => Date.now() > date.getTime());
+  await bus.admin.ensureGroup('dated', 'g', date);
+  for (const n of numbers(100)) await bus.publish('dated', n);
+  expect(await bus.admin.listTopics()).toContainEqual(
+    expect.objectContaining({ topic: 'dated', depth: 100 }),
+  );
+  expect((await bus.admin.group('dated', 'g'))?.depth).toBe(100);
+});
+
+test('what is stored is taken, also by an account that may not trim', async () => {
+  const rules = ['on', '>secret', '~*', '&*', '+@all', '-xtrim'];
+  await w.raw.acl('SETUSER', 'untrimming', 'reset', ...rules);
+  const bus = await w.bus({ username: 'untrimming', password: 'secret' }, { topics });
+  for (const n of numbers(50)) await bus.publish('untrimmed', n);
+  expect(await length('untrimmed')).toBe(50);
+});
+
+test('a retention without end is kept as it is', async () => {
+  const [maxMessages, maxAge] = [Number.MAX_SAFE_INTEGER, 100 * 365 * 24 * 3_600_000];
+  const limits = [{ maxMessages }, { maxAge }, { maxMessages, maxAge }];
+  for (const [at, retention] of limits.entries()) {
+    const topic = `endless.${at}`;
+    const bus = await w.bus({}, { topics: { '#': { retention } } });
+    const got: number[] = [];
+    await bus.subscribe<number>(topic, ({ data }) => void got.push(data), { group: 'g' });
+    await bus.publish(topic, 1);
+    await bus.publish(topic, 2, { key: 'k' });
+    await bus.publish(topic, 3, { priority: 'high' });
+    await until(() => got.length === 3);
+    expect(await bus.admin.listTopics()).toContainEqual({ topic, depth: 3, retention });
+  }
+});
+
+test('a retention that was written down with an exponent is read', async () => {
+  const prefix = `${w.prefix}-exponent`;
+  await w.raw.hset(`{${prefix}.0}:topics`, 'old', '2|9.007199254741e+15|');
+  const bus = await w.bus({}, { prefix });
+  const got: number[] = [];
+  await bus.subscribe<number>('old', ({ data }) => void got.push(data), { group: 'g' });
+  await bus.publish('old', 1, { key: 'k' });
+  await until(() => got.length === 1);
+  expect(await bus.admin.listTopics()).toHaveLength(1);
+});
+
+test('what was delayed is trimmed as everything else', async () => {
+  const [kept, bounded] = ['kept', 'bounded'].map((name) => `${w.prefix}-${name}`);
+  const depths = async (prefix: string, trimUnacked: boolean): Promise<number[]> => {
+    const bus = await w.bus({ trimUnacked }, { topics, prefix });
+    await bus.admin.ensureGroup('held', 'g', 'earliest');
+    for (const topic of ['free', 'held']) {
+      await bus.publishMany(numbers(150).map((n) => ({ topic, data: n, delay: 50 })));
+    }
+    await until(async () => (await w.raw.zcard(`{${prefix}.0}:delayed`)) === 0);
+    return Promise.all(['free', 'held'].map((topic) => w.raw.xlen(`{${prefix}.0}:stream:${topic}:2`)));
+  };
+  const [free, held] = await depths(kept!, false);
+  expect(free).toBeLessThanOrEqual(25);
+  expect(held).toBe(150);
+  for (const depth of await depths(bounded!, true)) expect(depth).toBeLessThanOrEqual(25);
+});

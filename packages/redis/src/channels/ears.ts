@@ -22,13 +22,27 @@ export class Ears {
 
   /** Resolves when everything that is published from now on is heard. */
   async listen(channel: string, listener: Listener): Promise<void> {
-    add(this.#channels, channel, listener);
-    await this.#call('subscribe', channel);
+    await this.#listen('subscribe', this.#channels, channel, listener);
   }
 
   async listenGlob(glob: string, listener: Listener): Promise<void> {
-    add(this.#globs, glob, listener);
-    await this.#call('psubscribe', glob);
+    await this.#listen('psubscribe', this.#globs, glob, listener);
+  }
+
+  async #listen(
+    what: 'subscribe' | 'psubscribe',
+    into: Map<string, Set<Listener>>,
+    name: string,
+    listener: Listener,
+  ): Promise<void> {
+    add(into, name, listener);
+    try {
+      await this.#call(what, name);
+    } catch (error) {
+      // What was refused now would be refused on every new connection, and that with it.
+      remove(into, name, listener);
+      throw error;
+    }
   }
 
   async unlisten(channel: string, listener: Listener): Promise<void> {

@@ -225,10 +225,7 @@ export class Seat implements Sitting {
     const isForReader = this.hasReader && reply[5] === 0;
     const more = reply[2] === 1 || (entries.length >= want && !isForReader);
     if (more) {
-      // Those that had their turn come last, or one that never runs dry would keep the others waiting.
-      const served = new Set(reply[3].map(([topic]) => topic.toString()));
-      for (const topic of topics) if (!served.has(topic)) this.hot.add(topic);
-      for (const topic of topics) if (served.has(topic)) this.hot.add(topic);
+      askAgain(this.hot, topics, reply[3]);
       this.isDue = true;
     }
     return { entries, next: Number(reply[1]), more };
@@ -249,6 +246,25 @@ export class Seat implements Sitting {
   readPlain(raw: readonly RawEntry[], holder: string): Stored[] {
     const place = { topic: this.pattern, kind: '2', attempt: 1, holder, streamOf: this.#streamOf } as const;
     return raw.map((entry) => readEntry(entry, place));
+  }
+}
+
+/**
+ * Those that had their turn come last, or one that never runs dry would keep the others waiting.
+ *
+ * @param hot - topics to ask; a bell may have put some of them back meanwhile
+ */
+export function askAgain(
+  hot: Set<string>,
+  asked: readonly string[],
+  lists: readonly (readonly [topic: Buffer, ...rest: unknown[]])[],
+): void {
+  const served = new Set(lists.map(([topic]) => topic.toString()));
+  for (const topic of asked) if (!served.has(topic)) hot.add(topic);
+  for (const topic of asked) {
+    if (!served.has(topic)) continue;
+    hot.delete(topic);
+    hot.add(topic);
   }
 }
 

@@ -10,7 +10,7 @@ import {
 import { cannotReturn } from '../channels/subscription.ts';
 import type { Context, Membership, Sitting } from '../context.ts';
 import { Bells } from '../group/bells.ts';
-import { mayCreate } from '../group/seat.ts';
+import { askAgain, mayCreate } from '../group/seat.ts';
 import { startOf } from '../group/start.ts';
 import { globOf, streamName } from '../keys.ts';
 import { limitsOf, missingTopic } from '../publish/publisher.ts';
@@ -149,7 +149,7 @@ export class LiveSubscription implements BrokerSubscription, Membership {
         return;
       }
       const records = this.#take(tag, lists);
-      if (records.length >= room) for (const topic of topics) this.#hot.add(topic);
+      if (records.length >= room) askAgain(this.#hot, topics, lists);
       this.#out += records.length;
       if (records.length > 0) this.#sink.deliver(records);
     } catch {

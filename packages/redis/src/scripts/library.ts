@@ -59,7 +59,7 @@ end
 local function topicInfo(topic)
   local value = call('HGET', T .. ':topics', topic)
   if not value then return nil end
-  local kinds, most, age = value:match('^(%w*)|(%d*)|(%d*)$')
+  local kinds, most, age = value:match('^(%w*)|([^|]*)|([^|]*)$')
   return kinds, tonumber(most), tonumber(age)
 end
 
@@ -83,13 +83,18 @@ local function groupsOf(topic)
   return found
 end
 
+-- In full: Lua itself rounds long numbers and writes them with an exponent.
+local function limit(number)
+  return number and string.format('%.0f', number) or ''
+end
+
 -- A stream gets all groups that match it before its first record: each reads it from there.
 local function addKind(topic, kinds, kind, most, age)
   for _, group in ipairs(groupsOf(topic)) do
     local made = redis.pcall('XGROUP', 'CREATE', streamOf(topic, kind), group, '0', 'MKSTREAM')
     if made.err and not made.err:find('BUSYGROUP') then error(made.err) end
   end
-  call('HSET', T .. ':topics', topic, kinds .. kind .. '|' .. (most or '') .. '|' .. (age or ''))
+  call('HSET', T .. ':topics', topic, kinds .. kind .. '|' .. limit(most) .. '|' .. limit(age))
   call('INCR', T .. ':version')
   return kinds .. kind
 end
@@ -109,6 +114,15 @@ end
 local function parseId(id)
   local ms, seq = id:match('^(%d+)%-(%d+)$')
   return tonumber(ms), tonumber(seq)
+end
+
+local LAST_SEQ = '18446744073709551615'
+
+local function nextId(id)
+  local ms, seq = id:match('^(%d+)%-(%d+)$')
+  -- More than a number holds exactly: a group that starts at a date is at the last one of a millisecond.
+  if seq == LAST_SEQ then return string.format('%.0f-0', tonumber(ms) + 1) end
+  return ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
 end
 
 local function before(a, b)
@@ -133,10 +147,7 @@ local function neededFrom(stream)
     elseif most and group.lag > most then
       most = group.lag
     end
-    if not needed then
-      local ms, seq = group['last-delivered-id']:match('^(%d+)%-(%d+)$')
-      needed = ms .. '-' .. string.format('%.0f', tonumber(seq) + 1)
-    end
+    if not needed then needed = nextId(group['last-delivered-id']) end
     if least == nil or before(needed, least) then least = needed end
   end
   return least, most
@@ -167,8 +178,8 @@ local function trim(topic, kind, most, age, unacked, exact)
     target = old[#old][1]
   end
   if age then
-    local limit = string.format('%.0f-0', now() - age)
-    if before(first[1], limit) and (target == nil or before(target, limit)) then target = limit end
+    local oldest = string.format('%.0f-0', math.max(0, now() - age))
+    if before(first[1], oldest) and (target == nil or before(target, oldest)) then target = oldest end
   end
   if target == nil then return end
   if needed and before(needed, target) then target = needed end

@@ -32,7 +32,8 @@ local function prepare(topic, kind, most, age)
 end
 
 local function finish(topic, kind, most, age)
-  if most or age then trim(topic, kind, most, age, unacked) end
+  -- What is stored is stored, whatever becomes of this.
+  if most or age then pcall(trim, topic, kind, most, age, unacked) end
   ring(root, topic, kind)
 end
 
