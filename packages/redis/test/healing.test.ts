@@ -116,6 +116,31 @@ test('a group of which nothing is left but its messages is made again, unless it
   expect(got).not.toContain(3);
 });
 
+test('a member that is given up while the server is full comes back once there is room', async () => {
+  const [publisher, bus] = [await w.bus(), await w.bus()];
+  const got: number[] = [];
+  const held = Promise.withResolvers<void>();
+  let lost = 0;
+  bus.on('lease.lost', () => void lost++);
+  const take = async ({ data }: { data: number }): Promise<void> => {
+    got.push(data);
+    if (data === 1) await held.promise;
+  };
+  await bus.subscribe<number>('full', take, { group: 'g', concurrency: 5 });
+  await publisher.publish('full', 1);
+  await until(() => got.length === 1);
+  try {
+    await w.raw.config('SET', 'maxmemory', '1');
+    await w.raw.del(`{${w.prefix}.0}:members:g|full`);
+    await until(() => lost === 1);
+  } finally {
+    await w.raw.config('SET', 'maxmemory', '0');
+    held.resolve();
+  }
+  await publisher.publish('full', 2);
+  await until(() => got.includes(2), 5_000);
+});
+
 test('whichever key is dropped, later messages arrive', { timeout: 120_000 }, async () => {
   const [publisher, bus] = [await w.bus(), await w.bus()];
   const got = new Set<string>();

@@ -250,7 +250,10 @@ export class GroupSubscription implements BrokerSubscription, Membership {
   // ---- by the clock -------------------------------------------------------------------------------------------------
 
   poll(): void {
-    for (const seat of this.#seats) seat.heat();
+    for (const seat of this.#seats) {
+      if (seat.isLost) void seat.resume().catch(() => {});
+      else seat.heat();
+    }
     this.#fetcher.wake();
   }
 
@@ -265,7 +268,6 @@ export class GroupSubscription implements BrokerSubscription, Membership {
 
   /** What was on its way when a connection broke is nobody's: it goes back untouched. */
   async #recover(seat: Seat): Promise<void> {
-    if (!seat.isJoined) return;
     const { member } = seat;
     const held = await seat.resume();
     const known = this.#window.known();
