@@ -262,7 +262,13 @@ export class GroupSubscription implements BrokerSubscription, Membership {
   }
 
   async restore(): Promise<void> {
-    await Promise.all(this.#seats.map((seat) => this.#recover(seat)));
+    const recoveries = this.#seats.map((seat) =>
+      this.#recover(seat).catch(() => {
+        // A shard of a cluster that cannot be asked now: the next take does it.
+        seat.isDoubtful = true;
+      }),
+    );
+    await Promise.all(recoveries);
     this.#fetcher.wake();
   }
 
