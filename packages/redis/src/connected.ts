@@ -34,8 +34,11 @@ export async function connect(host: BrokerHost, settings: Settings): Promise<Con
   const session = new Session(settings.target, `${host.source}:${host.busId}`, Object.values(SCRIPTS), {
     async restore() {
       await ears.restore();
-      await keeper.renewListeners();
-      await Promise.all(Array.from(members, (member) => member.restore()));
+      await Promise.all([
+        // Done again by the clock.
+        keeper.renewListeners().catch(() => {}),
+        ...Array.from(members, (member) => member.restore()),
+      ]);
     },
     disconnected(error) {
       keeper.stop();

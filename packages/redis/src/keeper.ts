@@ -39,7 +39,9 @@ export class Keeper {
     this.stop();
     this.#stopped = false;
     this.#upSince = performance.now();
-    this.#every(this.#context.memberLease / BEATS, () => this.#beat());
+    // Each shard for itself: one whose server is gone must not cost the others their leases.
+    const beat = this.#context.memberLease / BEATS;
+    for (const tag of this.#context.names.tags) this.#every(beat, () => this.#beatIn(tag, beat));
     this.#every(POLL, async () => {
       for (const member of this.#context.members) member.poll();
     });
@@ -70,11 +72,8 @@ export class Keeper {
     next();
   }
 
-  async #beat(): Promise<void> {
-    await Promise.all(this.#context.names.tags.map((tag) => this.#beatIn(tag)));
-  }
-
-  async #beatIn(tag: string): Promise<void> {
+  /** @param patience - milliseconds: no beat is to be late because of the one before */
+  async #beatIn(tag: string, patience: number): Promise<void> {
     const { members, session, names, memberLease } = this.#context;
     const seats = [...members].flatMap((member) => member.seatsIn(tag));
     if (members.size === 0) return;
@@ -83,7 +82,7 @@ export class Keeper {
     const look = since - this.#upSince > (1.5 * memberLease) / BEATS ? 1 : 0;
     const named = seats.map(({ group, member }) => ({ group, member }));
     const args = [names.root, memberLease, look, ...named.flatMap(({ group, member }) => [group, member])];
-    const [epoch, version, states] = (await session.run(SCRIPTS.beat, tag, args)) as [
+    const [epoch, version, states] = (await session.run(SCRIPTS.beat, tag, args, patience)) as [
       Buffer,
       Buffer,
       number[],
@@ -110,9 +109,10 @@ export class Keeper {
       }
     }
     const { session, names } = this.#context;
-    for (const [tag, args] of byTag) {
+    const renewals = Array.from(byTag, async ([tag, args]) => {
       if (args.length > 0) await session.run(SCRIPTS.listen, tag, [names.root, LISTENER_LEASE, ...args]);
-    }
+    });
+    await Promise.all(renewals);
   }
 
   #promoteSoon(tag: string, delay: number): void {

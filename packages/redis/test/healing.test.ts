@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { SCRIPTS } from '../src/scripts/index.ts';
 import { until, type World, world } from './support/world.ts';
 
 let w: World;
@@ -73,6 +74,87 @@ test('a publish whose answer is lost is not repeated: what the server has done i
   expect(got.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 400 }, (_, n) => n));
 });
 
+test('an ack whose answer is lost does not give the key to two members at once', async () => {
+  const proxy = await w.server.proxy();
+  const [first, second] = [await w.bus({ url: proxy.url }), await w.bus()];
+  const started: string[] = [];
+  const ends = new Map([1, 2].map((n) => [n, Promise.withResolvers<void>()]));
+  const handler =
+    (who: string) =>
+    async ({ data }: { data: number }): Promise<void> => {
+      started.push(`${who} ${data}`);
+      await ends.get(data)?.promise;
+    };
+  const member = await first.subscribe<number>('answers', handler('first'), { group: 'g' });
+  await first.publish('answers', 1, { key: 'k' });
+  await first.publish('answers', 2, { key: 'k' });
+  const lanes = `{${w.prefix}.0}:lanes:g|answers:answers`;
+  const count = async (): Promise<string | undefined> => (await w.raw.hget(lanes, 'k'))?.split('|')[0];
+  await until(async () => (await count()) === '2');
+  await second.subscribe<number>('answers', handler('second'), { group: 'g' });
+
+  const acks = async (): Promise<number> =>
+    Number(/cmdstat_xack:calls=(\d+)/.exec(await w.raw.info('commandstats'))![1]);
+  proxy.delay(300);
+  ends.get(1)!.resolve();
+  await until(async () => (await count()) === '1');
+  const before = await acks();
+  proxy.drop();
+  proxy.restore();
+  await until(async () => (await acks()) > before);
+  await member.pause();
+
+  await second.publish('answers', 3, { key: 'k' });
+  await second.publish('answers', 4, { key: 'other' });
+  await until(() => started.includes('second 4'));
+  expect(started).toEqual(['first 1', 'first 2', 'second 4']);
+  ends.get(2)!.resolve();
+  await until(() => started.includes('second 3'));
+});
+
+test('a record that is removed while a handler fails on it holds back its key no longer', async () => {
+  const [bus, other] = [await w.bus(), await w.bus()];
+  const got: number[] = [];
+  const held = Promise.withResolvers<void>();
+  const options = { group: 'g', retry: { initialDelay: 1 } };
+  const member = await bus.subscribe<number>('removed', () => held.promise, options);
+  await bus.publish('removed', 1, { key: 'k' });
+  const lanes = `{${w.prefix}.0}:lanes:g|removed:removed`;
+  await until(() => w.raw.hexists(lanes, 'k'));
+  const { records } = await bus.admin.browse('removed', undefined, 1);
+  await bus.admin.remove('removed', [records[0]!.position]);
+  await member.pause();
+  await other.subscribe<number>('removed', ({ data }) => void got.push(data), { group: 'g' });
+  await other.publish('removed', 2, { key: 'k' });
+  held.reject(new Error('on purpose'));
+  await until(() => got.length === 1, 5_000);
+});
+
+test('a nack that comes twice does not take back what was delivered since', async () => {
+  const bus = await w.bus();
+  const attempts: number[] = [];
+  const held = Promise.withResolvers<void>();
+  const handler = async ({ attempt }: { attempt: number }): Promise<void> => {
+    attempts.push(attempt);
+    if (attempt === 1) throw new Error('once');
+    await held.promise;
+  };
+  await bus.subscribe<number>('nacked', handler, { group: 'g', retry: { initialDelay: 1 } });
+  await bus.publish('nacked', 1, { key: 'k' });
+  await until(() => attempts.length === 2);
+  const [tag, group] = [`{${w.prefix}.0}`, 'g|nacked'];
+  const pending = async (): Promise<unknown[]> =>
+    (await w.raw.xpending(`${tag}:stream:nacked:k`, group, '-', '+', 1))[0] as unknown[];
+  const [id, owner] = (await pending()) as [string, string];
+  const root = `${w.prefix}@0:`;
+  const again = [root, group, owner, 'nacked', 'k', id, 'k', 1, 60_000, 0];
+  expect(await w.raw.eval(SCRIPTS.nack.source, 1, tag, ...again)).toBe(1);
+  expect((await pending())[1]).toBe(owner);
+  held.resolve();
+  await until(async () => (await bus.admin.group('nacked', 'g'))?.depth === 0);
+  expect(attempts).toEqual([1, 2]);
+});
+
 test('what a full server has dropped is made again, and consumption goes on', async () => {
   const [publisher, bus] = [await w.bus(), await w.bus()];
   const warnings: string[] = [];
@@ -114,6 +196,31 @@ test('a group of which nothing is left but its messages is made again, unless it
   );
   expect(await bus.admin.group('listed', 'g')).toBeUndefined();
   expect(got).not.toContain(3);
+});
+
+test('a member that is given up while the server is full comes back once there is room', async () => {
+  const [publisher, bus] = [await w.bus(), await w.bus()];
+  const got: number[] = [];
+  const held = Promise.withResolvers<void>();
+  let lost = 0;
+  bus.on('lease.lost', () => void lost++);
+  const take = async ({ data }: { data: number }): Promise<void> => {
+    got.push(data);
+    if (data === 1) await held.promise;
+  };
+  await bus.subscribe<number>('full', take, { group: 'g', concurrency: 5 });
+  await publisher.publish('full', 1);
+  await until(() => got.length === 1);
+  try {
+    await w.raw.config('SET', 'maxmemory', '1');
+    await w.raw.del(`{${w.prefix}.0}:members:g|full`);
+    await until(() => lost === 1);
+  } finally {
+    await w.raw.config('SET', 'maxmemory', '0');
+    held.resolve();
+  }
+  await publisher.publish('full', 2);
+  await until(() => got.includes(2), 5_000);
 });
 
 test('whichever key is dropped, later messages arrive', { timeout: 120_000 }, async () => {

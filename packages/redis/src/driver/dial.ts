@@ -185,8 +185,12 @@ async function open<T extends Client>(client: T, timeout: number): Promise<T> {
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`connect ETIMEDOUT: no answer within ${timeout} ms`)), timeout);
   });
+  // A cluster whose first answer comes from a node that is down ends, and leaves who waits for it waiting.
+  const ended = Promise.withResolvers<never>();
+  const end = (): void => ended.reject(new Error('Connection is closed.'));
+  client.once('end', end);
   try {
-    await Promise.race([connected(client), late]);
+    await Promise.race([connected(client), late, ended.promise]);
     return client;
   } catch (error) {
     hangUp(client);
@@ -196,6 +200,7 @@ async function open<T extends Client>(client: T, timeout: number): Promise<T> {
       : reason;
   } finally {
     client.off('+node', met);
+    client.off('end', end);
     clearTimeout(timer);
   }
 }

@@ -16,6 +16,8 @@ const DIAL_TIMEOUT = 5_000;
 const LOAD_TIMEOUT = 1_000;
 /** Milliseconds in which a call waits for a cluster that is rearranging itself. */
 const PATIENCE = 5_000;
+/** The same before a new connection is everybody's: what waits then holds up those shards, too, that are well. */
+const FIRST_PATIENCE = 500;
 
 /** What a session tells. */
 export interface SessionEvents {
@@ -211,7 +213,7 @@ export class Session {
     script: Script,
     tag: string,
     args: readonly Arg[],
-    patience: number = PATIENCE,
+    patience: number = this.#isUp ? PATIENCE : FIRST_PATIENCE,
   ): Promise<unknown> {
     const end = performance.now() + patience;
     let isKnown = true;

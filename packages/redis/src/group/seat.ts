@@ -56,10 +56,14 @@ export class Seat implements Sitting {
   /** What a take brought may have been lost on its way. */
   isDoubtful = false;
   isJoined = false;
+  /** Given up, and not a member again yet. */
+  isLost = false;
   /** Somebody waits for what comes on the plain stream. */
   readonly hasReader: boolean;
   #renewedAt = 0;
-  #rejoining = false;
+  /** What it was called when it was given up. */
+  #former = '';
+  #rejoining: Promise<void> | undefined;
   readonly #context: Context;
   readonly #events: SeatEvents;
   readonly #streamOf = (topic: string, kind: Kind): string => streamName(this.tag, topic, kind);
@@ -99,6 +103,7 @@ export class Seat implements Sitting {
     this.epoch = epoch;
     for (const topic of reply[3] as Buffer[]) this.topics.add(topic.toString());
     this.isJoined = true;
+    this.isLost = false;
     this.renewed(since);
     this.heat();
   }
@@ -136,63 +141,56 @@ export class Seat implements Sitting {
   }
 
   lost(isGroupGone: boolean, epoch: string): void {
-    if (!this.isJoined || this.#rejoining) return;
-    if (isGroupGone && epoch === this.epoch) {
-      this.isJoined = false;
+    if (!this.isJoined && !this.isLost) return;
+    const wasJoined = this.isJoined;
+    this.isJoined = false;
+    this.isLost = !isGroupGone || epoch !== this.epoch;
+    if (!this.isLost) {
       this.#events.deleted();
       return;
     }
-    void this.#rejoin(isGroupGone);
+    if (wasJoined) {
+      // Under a new name: what still comes for the old one must not be mistaken.
+      this.#former = this.member;
+      this.member = this.#context.nextMember();
+      this.#events.lost(this.#former);
+    }
+    this.#rejoining ??= this.#rejoin().finally(() => {
+      this.#rejoining = undefined;
+    });
   }
 
-  /** Under a new name: what still comes for the old one must not be mistaken. */
-  async #rejoin(isGroupGone: boolean): Promise<void> {
-    this.#rejoining = true;
-    this.isJoined = false;
-    const old = this.member;
-    this.member = this.#context.nextMember();
-    this.#events.lost(old);
+  /** Never rejects: what fails in passing is tried again with the next `resume`. */
+  async #rejoin(): Promise<void> {
+    const { session, names } = this.#context;
     try {
       // After the server has lost its state, all that is there came since.
       await this.join('0');
-      const bury = this.#context.session.run(SCRIPTS.leave, this.tag, [
-        this.#context.names.root,
-        this.group,
-        old,
-      ]);
-      if (!isGroupGone) await bury;
-      else bury.catch(() => {});
-      this.#events.wake();
     } catch (error) {
       this.#events.failed(error);
-    } finally {
-      this.#rejoining = false;
+      return;
     }
+    // Others give back what it had, too, only later.
+    await session.run(SCRIPTS.leave, this.tag, [names.root, this.group, this.#former]).catch(() => {});
+    this.#events.wake();
   }
 
-  /** Takes up the seat on a new connection. Returns what the server says that it holds. */
+  /** Takes up the seat on a new connection, or where it is lost. Returns what the server says that it holds. */
   async resume(): Promise<readonly HeldEntry[]> {
+    const { member } = this;
     const { session, names, memberLease } = this.#context;
     const since = performance.now();
-    const args = [names.root, memberLease, 0, this.group, this.member];
+    const args = [names.root, memberLease, 0, this.group, member];
     const [epoch, , states] = (await session.run(SCRIPTS.beat, this.tag, args)) as [Buffer, Buffer, number[]];
-    if (states[0] !== 1) {
-      const isGone = states[0]! < 0;
-      if (states[0] === -1 && String(epoch) === this.epoch) {
-        this.isJoined = false;
-        this.#events.deleted();
-      } else {
-        await this.#rejoin(isGone);
-      }
+    if (member !== this.member) return [];
+    if (states[0] !== 1 || this.isLost) {
+      this.lost(states[0]! < 0, states[0] === -2 ? '' : String(epoch));
+      await this.#rejoining;
       return [];
     }
     this.renewed(since);
     this.heat();
-    const held = (await session.run(SCRIPTS.held, this.tag, [
-      names.root,
-      this.group,
-      this.member,
-    ])) as Buffer[];
+    const held = (await session.run(SCRIPTS.held, this.tag, [names.root, this.group, member])) as Buffer[];
     const entries: HeldEntry[] = [];
     for (let at = 0; at < held.length; at += 3) {
       entries.push({ topic: String(held[at]), kind: String(held[at + 1]) as Kind, id: String(held[at + 2]) });

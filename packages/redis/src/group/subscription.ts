@@ -250,7 +250,10 @@ export class GroupSubscription implements BrokerSubscription, Membership {
   // ---- by the clock -------------------------------------------------------------------------------------------------
 
   poll(): void {
-    for (const seat of this.#seats) seat.heat();
+    for (const seat of this.#seats) {
+      if (seat.isLost) void seat.resume().catch(() => {});
+      else seat.heat();
+    }
     this.#fetcher.wake();
   }
 
@@ -259,13 +262,18 @@ export class GroupSubscription implements BrokerSubscription, Membership {
   }
 
   async restore(): Promise<void> {
-    await Promise.all(this.#seats.map((seat) => this.#recover(seat)));
+    const recoveries = this.#seats.map((seat) =>
+      this.#recover(seat).catch(() => {
+        // A shard of a cluster that cannot be asked now: the next take does it.
+        seat.isDoubtful = true;
+      }),
+    );
+    await Promise.all(recoveries);
     this.#fetcher.wake();
   }
 
   /** What was on its way when a connection broke is nobody's: it goes back untouched. */
   async #recover(seat: Seat): Promise<void> {
-    if (!seat.isJoined) return;
     const { member } = seat;
     const held = await seat.resume();
     const known = this.#window.known();

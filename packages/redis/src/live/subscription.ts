@@ -36,6 +36,8 @@ export class LiveSubscription implements BrokerSubscription, Membership {
   #isReading = false;
   /** Whether it is known where it begins: a bell that rings before must not have it read from the first record. */
   #isAttached = false;
+  /** Shards that could not be asked yet what came while nobody listened. */
+  readonly #behind = new Set<string>();
   #isScheduled = false;
   #isPaused = false;
   #closed = false;
@@ -210,18 +212,24 @@ export class LiveSubscription implements BrokerSubscription, Membership {
   // ---- by the clock -------------------------------------------------------------------------------------------------
 
   poll(): void {
+    for (const tag of this.#behind) void this.#catchUp(tag);
     for (const topic of this.#positions.keys()) this.#hot.add(topic);
     this.#schedule();
   }
 
   async restore(): Promise<void> {
-    await this.#sync('0-0');
+    await Promise.all(this.#tags.map((tag) => this.#catchUp(tag)));
   }
 
-  /** What came while nobody listened began after this subscription did. */
-  async #sync(from: string): Promise<void> {
-    await Promise.all(this.#tags.map((tag) => this.#attach(tag, from)));
-    this.#schedule();
+  /** What came while nobody listened began after this subscription did. Never rejects: the poll tries again. */
+  async #catchUp(tag: string): Promise<void> {
+    this.#behind.delete(tag);
+    try {
+      await this.#attach(tag, '0-0');
+      this.#schedule();
+    } catch {
+      this.#behind.add(tag);
+    }
   }
 
   interrupted(): void {}

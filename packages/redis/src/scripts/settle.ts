@@ -17,13 +17,17 @@ while at <= #ARGV do
     call('XACK', stream, group, unpack(ARGV, at, at + count - 1))
     at = at + count
   else
-    local wake = false
+    local wake, gone = false, {}
     for i = at, at + 2 * count - 1, 2 do
       local lane = laneOf(ARGV[i + 1])
-      call('XACK', stream, group, ARGV[i])
       call('ZREM', lanes('block', group, topic), inLane(lane, ARGV[i]))
-      if returned(group, topic, lane, me) then wake = true end
+      if call('XACK', stream, group, ARGV[i]) == 0 then
+        gone[lane] = true
+      elseif returned(group, topic, lane, me) then
+        wake = true
+      end
     end
+    if recount(group, topic, gone, me) then wake = true end
     if wake then ring(root, topic, kind) end
     at = at + 2 * count
   end
@@ -54,9 +58,13 @@ export const NACK: string = `${WAITING}
 local root, group, me, topic, kind, id, key, attempt, delay, block = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10] == '1'
 local stream = streamOf(topic, kind)
 local owner, count = holder(stream, group, id)
--- This call once more, after its answer was lost.
-if owner == PARKED and count == attempt then return 1 end
-if owner ~= me or not call('ZSCORE', T .. ':members:' .. group, me) then return 0 end
+local isMember = call('ZSCORE', T .. ':members:' .. group, me)
+-- This call once more, after its answer was lost; meanwhile somebody may have taken the record again.
+if owner == PARKED and count == attempt or isMember and count > attempt then return 1 end
+if owner ~= me or not isMember then
+  if kind == 'k' and isMember and recount(group, topic, { [laneOf(key)] = true }, me) then ring(root, topic, kind) end
+  return 0
+end
 call('XCLAIM', stream, group, PARKED, 0, id, 'RETRYCOUNT', attempt, 'JUSTID')
 local name = nameOf(levelOf(kind), id, kind, topic)
 local wake = delay <= 0
@@ -78,7 +86,7 @@ return 1
 /** Gives records back uncounted. ARGV: root, group, member; then topic, kind, id and key of each. */
 export const RELEASE: string = `${WAITING}
 local root, group, me = ARGV[1], ARGV[2], ARGV[3]
-local topics = {}
+local topics, gone = {}, {}
 for at = 4, #ARGV, 4 do
   local topic, kind, id, key = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local stream = streamOf(topic, kind)
@@ -95,8 +103,12 @@ for at = 4, #ARGV, 4 do
     end
     topics[topic] = kind
   elseif kind == 'k' and key ~= '' and owner == nil then
-    returned(group, topic, laneOf(key), me)
+    gone[topic] = gone[topic] or {}
+    gone[topic][laneOf(key)] = true
   end
+end
+for topic, which in pairs(gone) do
+  if recount(group, topic, which, me) then topics[topic] = 'k' end
 end
 for topic, kind in pairs(topics) do call('PUBLISH', root .. 'B:' .. topic, kind) end
 return 1

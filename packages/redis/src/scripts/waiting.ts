@@ -91,6 +91,25 @@ local function returned(group, topic, lane, member)
   return offer(group, topic, lane)
 end
 
+-- Of lanes whose records were not there to be settled: the call came twice, or they were removed. What the member has of them
+-- is counted anew, as counting down twice would free a lane that is in use.
+local function recount(group, topic, gone, member)
+  if not next(gone) then return false end
+  local stream, out = streamOf(topic, 'k'), {}
+  local held = redis.pcall('XPENDING', stream, group, '-', '+', 100000, member)
+  for _, one in ipairs(held.err and {} or held) do
+    local entry = call('XRANGE', stream, one[1], one[1])[1]
+    local lane = entry and laneOf(keyIn(entry[2]))
+    if lane then out[lane] = (out[lane] or 0) + 1 end
+  end
+  local wake = false
+  for lane in pairs(gone) do
+    if laneState(group, topic, lane) == member then setLane(group, topic, lane, member, out[lane] or 0) end
+    if offer(group, topic, lane) then wake = true end
+  end
+  return wake
+end
+
 -- A record with a key was trimmed while it waited: it holds back nothing any more. Its lane is only known by what it blocks.
 local blockers = {}
 local function vanished(group, topic, id)
