@@ -9,6 +9,8 @@ import type { RawEntry } from '../wire/entry.ts';
 /** Milliseconds that the server holds a read that finds nothing, and that are added to it before the connection is given up. */
 const BLOCK = 5_000;
 const SLACK = 4_000;
+/** Milliseconds until a read that was not there yet is ended once more. */
+const AGAIN = 2;
 
 /**
  * A connection on which one read after the other waits at the server: what is published comes at once, without a bell and
@@ -22,6 +24,7 @@ export class Reader {
   #client: Redis | undefined;
   #opening: Promise<Redis> | undefined;
   #id = 0;
+  #isReading = false;
   #closed = false;
 
   constructor(session: Session, tag: string, stream: string, group: string) {
@@ -97,10 +100,12 @@ export class Reader {
   async #bounded(client: Redis, reply: Promise<unknown>): Promise<RawEntry[]> {
     const timer = setTimeout(() => hangUp(client), BLOCK + SLACK);
     timer.unref();
+    this.#isReading = true;
     try {
       const streams = (await reply) as [unknown, RawEntry[]][] | null;
       return streams?.[0]?.[1] ?? [];
     } finally {
+      this.#isReading = false;
       clearTimeout(timer);
     }
   }
@@ -112,7 +117,13 @@ export class Reader {
       this.drop();
       return;
     }
-    (client as Redis).client('UNBLOCK', this.#id).catch(() => this.drop());
+    (client as Redis).client('UNBLOCK', this.#id).then(
+      (ended) => {
+        // It came before the read that it is to end: they go over different connections.
+        if (ended === 0 && this.#isReading) setTimeout(() => this.unblock(), AGAIN).unref();
+      },
+      () => this.drop(),
+    );
   }
 
   /** Gives the connection up; the next `open` makes another. */
