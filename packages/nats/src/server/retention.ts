@@ -4,6 +4,7 @@ import type { LinkListener } from '../link/contracts.ts';
 import { allConsumers, coverageOf, firstSince } from './consumers.ts';
 import { deleteConsumer } from './delete-consumer.ts';
 import { probe } from './other-consumers.ts';
+import { removeRecords, settledBy } from './removal.ts';
 import type { Space } from './space.ts';
 
 /** Kept where a topic says nothing: enough to look back. */
@@ -78,7 +79,7 @@ export class Trimmer implements LinkListener {
       total > maxMessages ? await this.#cutoff(subject, state.first_seq, settled + 1, maxMessages) : 0;
     if (isOld) cutoff = Math.max(cutoff, await firstSince(space, eldest));
     cutoff = Math.min(cutoff, settled + 1);
-    if (cutoff > state.first_seq) await space.purge(subject, { seq: cutoff });
+    if (cutoff > state.first_seq) await removeRecords(space, topic, cutoff);
   }
 
   /** Whether the first record of one of these subjects is older. */
@@ -94,7 +95,7 @@ export class Trimmer implements LinkListener {
     for (const info of await allConsumers(this.#space)) {
       const covered = coverageOf(info);
       if (covered === undefined || !compilePattern(covered)(topic)) continue;
-      if (info.num_pending + info.num_ack_pending > 0) settled = Math.min(settled, info.ack_floor.stream_seq);
+      settled = Math.min(settled, settledBy(info, last));
     }
     // A class that a group has no consumer for yet holds what nobody has settled.
     return Math.min(settled, await this.#unclaimed(topic, settled));

@@ -15,6 +15,9 @@ export { missing } from './streams.ts';
 const IN_PROCESS = 10_000;
 const LOOK_AGAIN = 20;
 
+/** Records that are removed one by one at a time. */
+const AT_ONCE = 64;
+
 /** Stores only what is not there yet. */
 const IF_MISSING = 'Nats-Expected-Last-Subject-Sequence: 0\r\n';
 
@@ -154,16 +157,9 @@ export class Space {
     return this.link.host.topic(topic).retention;
   }
 
-  async purge(
-    subject: string,
-    more: { readonly seq?: number; readonly keep?: number } = {},
-  ): Promise<number> {
-    return this.#purge(this.stream, subject, more);
-  }
-
   /** Removes own records or delayed messages. */
-  async purgeOwn(subject: string): Promise<number> {
-    return this.#purge(this.own, subject, {});
+  purgeOwn(subject: string): Promise<number> {
+    return this.purge(this.own, subject);
   }
 
   /**
@@ -172,20 +168,43 @@ export class Space {
    */
   async removeDelayed(subject: string): Promise<number> {
     if (this.streams.canSchedule) return this.purgeOwn(subject);
-    const { api, own } = this;
-    let count = 0;
-    for (let one = await api.next(own, 1, subject); one; one = await api.next(own, one.seq + 1, subject)) {
-      const request = { seq: one.seq, no_erase: true };
-      const { value } = await api.ask<{ success: boolean }>(`STREAM.MSG.DELETE.${own}`, request);
-      if (value?.success === true) count++;
-    }
-    return count;
+    return this.removeEach(this.own, subject);
   }
 
-  async #purge(stream: string, filter: string, more: object): Promise<number> {
-    const request = { filter, ...more };
+  /** Removes what lies below `end`, or all, at once. What that does to consumers see `removeRecords`. */
+  async purge(stream: string, filter: string, end: number = Number.POSITIVE_INFINITY): Promise<number> {
+    const request = end === Number.POSITIVE_INFINITY ? { filter } : { filter, seq: end };
     const { value } = await this.api.ask<{ purged: number }>(`STREAM.PURGE.${stream}`, request);
     return value?.purged ?? 0;
+  }
+
+  /** Removes one by one what lies from `from` on and below `end`: consumers stay where they are. */
+  async removeEach(
+    stream: string,
+    subject: string,
+    from = 1,
+    end: number = Number.POSITIVE_INFINITY,
+  ): Promise<number> {
+    let count = 0;
+    for (let next = from; ; ) {
+      const found: number[] = [];
+      while (found.length < AT_ONCE) {
+        const record = await this.api.next(stream, next, subject);
+        if (record === undefined || record.seq >= end) break;
+        found.push(record.seq);
+        next = record.seq + 1;
+      }
+      const removed = await Promise.all(found.map((seq) => this.removeOne(stream, seq)));
+      count += removed.filter(Boolean).length;
+      if (found.length < AT_ONCE) return count;
+    }
+  }
+
+  /** @returns whether it was there */
+  async removeOne(stream: string, seq: number): Promise<boolean> {
+    const request = { seq, no_erase: true };
+    const { value } = await this.api.ask<{ success: boolean }>(`STREAM.MSG.DELETE.${stream}`, request);
+    return value?.success === true;
   }
 
   async #mark(topic: string, create: boolean): Promise<void> {
