@@ -10,7 +10,7 @@ import type { Space } from './space.ts';
 /** Kept where a topic says nothing: enough to look back. */
 const DEFAULT: Retention = Object.freeze({ maxMessages: 10_000 });
 
-/** Of what is kept, the share that may be published beyond it before it is trimmed. */
+/** Of what is kept, the share that may be there beyond it, or be older, before it is trimmed. */
 const SLACK = 0.1;
 /** Milliseconds after which a topic is trimmed for less. */
 const AT_LEAST_EVERY = 60_000;
@@ -21,7 +21,7 @@ const AT_LEAST_EVERY = 60_000;
  */
 export class Trimmer implements LinkListener {
   readonly #space: Space;
-  /** Records published since the last trim, and when that was. */
+  /** Records published since the last trim, and when that was; who waits longest comes first. */
   readonly #published = new Map<string, { count: number; trimmed: number }>();
   #busy = false;
 
@@ -38,8 +38,10 @@ export class Trimmer implements LinkListener {
   tick(now: number): void {
     if (this.#busy || !this.#space.mayCreate || !this.#space.link.canSend) return;
     for (const [topic, { count, trimmed }] of this.#published) {
-      const { maxMessages = 0 } = this.retentionOf(topic);
-      if (count === 0 || (count <= maxMessages * SLACK && now - trimmed < AT_LEAST_EVERY)) continue;
+      const { maxAge = Number.POSITIVE_INFINITY, maxMessages = Number.POSITIVE_INFINITY } =
+        this.retentionOf(topic);
+      const isDue = now - trimmed >= Math.min(maxAge * SLACK, AT_LEAST_EVERY);
+      if (!isDue && count <= maxMessages * SLACK) continue;
       this.#busy = true;
       this.trim(topic)
         .catch(() => {})
@@ -60,7 +62,11 @@ export class Trimmer implements LinkListener {
     const space = this.#space;
     // A work queue keeps nothing that is settled, and takes no consumer that only looks.
     if (!space.mayCreate || space.streams.retention === 'workqueue') return;
-    this.#published.set(topic, { count: 0, trimmed: Date.now() });
+    const published = this.#published.get(topic) ?? { count: 0, trimmed: 0 };
+    published.count = 0;
+    published.trimmed = Date.now();
+    this.#published.delete(topic);
+    this.#published.set(topic, published);
     const subject = space.names.data('*', topic);
     const { state } = await space.info(subject);
     const subjects = Object.entries(state.subjects ?? {});
@@ -73,7 +79,12 @@ export class Trimmer implements LinkListener {
         subjects.map(([name]) => name),
         eldest,
       ));
-    if (total <= maxMessages && !isOld) return;
+    if (total <= maxMessages && !isOld) {
+      // What is there grows older without any publish.
+      const isDone = maxAge === undefined || total === 0;
+      if (isDone && published.count === 0) this.#published.delete(topic);
+      return;
+    }
     const settled = await this.#settled(topic, state.last_seq);
     let cutoff =
       total > maxMessages ? await this.#cutoff(subject, state.first_seq, settled + 1, maxMessages) : 0;
