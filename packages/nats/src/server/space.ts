@@ -83,6 +83,13 @@ export class Space {
     return this.#ensuring;
   }
 
+  /** As `ensure`, where nobody else would find out that the stream was lost meanwhile. */
+  async ensureStill(what: string): Promise<void> {
+    const wasEnsured = this.#ensuring !== undefined;
+    await this.ensure(what);
+    if (wasEnsured) await this.verify(what);
+  }
+
   /**
    * Looks whether the stream is still the one that it was, after something on it was not found, and makes it anew if it
    * is gone.
