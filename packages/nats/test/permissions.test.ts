@@ -182,3 +182,21 @@ it('refuses a group where there is no stream, and may look at nothing', async ()
   );
   await refused(bus.publish('a', 1), 'stream "nothing"');
 });
+
+it('ends a subscription whose group is missing, or deleted', async () => {
+  await using made = await owner();
+  await made.publish('ended', 1);
+  await using bus = await busAs(RESTRICTED, { provision: 'none', logger: false });
+  const failed: string[] = [];
+  bus.on('subscription.failed', ({ error }) => failed.push(error.message));
+  await bus.subscribe('ended', () => {}, { group: 'missing' });
+  await expect.poll(() => failed.join()).toContain('group "missing" on "ended"');
+  await made.admin.ensureGroup('ended', 'deleted', 'new');
+  const got: unknown[] = [];
+  await bus.subscribe('ended', ({ data }) => void got.push(data), { group: 'deleted' });
+  await made.publish('ended', 2);
+  await expect.poll(() => got).toEqual([2]);
+  expect(failed).toHaveLength(1);
+  await made.admin.deleteGroup('ended', 'deleted');
+  await expect.poll(() => failed[1], { timeout: 5_000 }).toContain('group "deleted" on "ended"');
+});
