@@ -200,3 +200,35 @@ it('ends a subscription whose group is missing, or deleted', async () => {
   await made.admin.deleteGroup('ended', 'deleted');
   await expect.poll(() => failed[1], { timeout: 5_000 }).toContain('group "deleted" on "ended"');
 });
+
+it('leaves nothing of what it gave back', async () => {
+  await using made = await owner();
+  await made.admin.ensureGroup('back', 'g', 'new');
+  for (let n = 0; n < 5; n++) await made.publish('back', n);
+  const notes = async (): Promise<number> => {
+    const { streams } = await (made.native() as NatsConnection).jetstreamManager();
+    const { state } = await streams.info('ambus', { subjects_filter: 'ambus.m.released.>' });
+    return Object.keys(state.subjects ?? {}).length;
+  };
+  await using bus = await busAs(RESTRICTED, { provision: 'none' });
+  const got: number[] = [];
+  const started = Promise.withResolvers<void>();
+  const subscribe = () =>
+    bus.subscribe(
+      'back',
+      async ({ attempt }) => {
+        got.push(attempt);
+        if (got.length === 1) await started.promise;
+      },
+      { group: 'g', concurrency: 1 },
+    );
+  const first = await subscribe();
+  await expect.poll(() => got.length).toBe(1);
+  const closed = first.unsubscribe();
+  await expect.poll(notes).toBe(4);
+  started.resolve();
+  await closed;
+  await subscribe();
+  await expect.poll(() => got).toEqual([1, 1, 1, 1, 1]);
+  await expect.poll(notes, { timeout: 5_000 }).toBe(0);
+});
