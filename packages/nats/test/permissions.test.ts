@@ -1,6 +1,6 @@
 import { type Bus, type BusOptions, ConfigError, createBus } from '@ambus/core';
 import { type NatsUser, type Server, startServer } from '@ambus/testing';
-import type { NatsConnection } from 'nats';
+import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nats } from '../src/index.ts';
 import { RESTRICTED } from './support/setup.ts';
@@ -231,4 +231,31 @@ it('leaves nothing of what it gave back', async () => {
   await subscribe();
   await expect.poll(() => got).toEqual([1, 1, 1, 1, 1]);
   await expect.poll(notes, { timeout: 5_000 }).toBe(0);
+});
+
+it('hands out a delayed message once where it may not remove it', async () => {
+  await using old = await startServer('nats', {
+    auth: 'user',
+    users: [RESTRICTED],
+    version: '2.11',
+    quiet: true,
+  });
+  const { user = '', password = '' } = old.credentials;
+  const url = `nats://127.0.0.1:${old.port}`;
+  await using made = await createBus({ broker: nats({ url, user, password }) });
+  await (await made.subscribe('later', () => {}, { group: 'g' })).unsubscribe();
+  await made.close();
+  await using bus = await createBus({
+    broker: nats({ url, user: RESTRICTED.user, password: RESTRICTED.password }),
+    provision: 'none',
+  });
+  const got: unknown[] = [];
+  await bus.subscribe('later', ({ data }) => void got.push(data), { group: 'g' });
+  await bus.publish('later', 'late', { delay: 200 });
+  await expect.poll(() => got, { timeout: 5_000 }).toEqual(['late']);
+  const client = await connect({ servers: `127.0.0.1:${old.port}`, user, pass: password });
+  const { consumers } = await client.jetstreamManager();
+  const held = async () => (await consumers.info('ambus', 'delays')).num_ack_pending;
+  await expect.poll(held, { timeout: 5_000 }).toBe(0);
+  await client.close();
 });
