@@ -4,7 +4,7 @@ import type { Link } from '../link/link.ts';
 import { Names } from '../names.ts';
 import { Api, apiError, CODES } from './api.ts';
 import { News } from './news.ts';
-import { ensureKeeper } from './other-consumers.ts';
+import { ensureKeeper, findDelays } from './other-consumers.ts';
 import { Trimmer } from './retention.ts';
 import { missing, type StreamInfo, Streams } from './streams.ts';
 
@@ -170,11 +170,11 @@ export class Space {
   }
 
   /**
-   * Removes delayed messages. One by one where a consumer holds them: after a purge the server takes others that are held
-   * there for acked, and never delivers them.
+   * Removes delayed messages. One by one where a consumer holds them, or some from before an upgrade: after a purge the
+   * server takes others that are held there for acked, and never delivers them.
    */
   async removeDelayed(subject: string): Promise<number> {
-    if (this.streams.canSchedule) return this.purgeOwn(subject);
+    if (this.streams.canSchedule && (await findDelays(this)) === undefined) return this.purgeOwn(subject);
     return this.removeEach(this.own, subject);
   }
 
