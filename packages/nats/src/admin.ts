@@ -24,6 +24,7 @@ import {
   usedClasses,
 } from './server/consumers.ts';
 import { deleteConsumer } from './server/delete-consumer.ts';
+import { removeRecords } from './server/removal.ts';
 import type { Space } from './server/space.ts';
 import { WireRecord } from './wire/record.ts';
 
@@ -119,10 +120,9 @@ export class NatsAdmin implements Admin {
 
   async purge(topic: string): Promise<number> {
     const space = await this.#space();
-    const { names } = space;
     const [records, scheduled] = await Promise.all([
-      space.purge(names.data('*', topic)),
-      space.removeDelayed(names.schedules('*', topic)),
+      removeRecords(space, topic),
+      space.removeDelayed(space.names.schedules('*', topic)),
     ]);
     return records + scheduled;
   }
@@ -175,11 +175,7 @@ async function removeOne(space: Space, topic: string, place: string): Promise<bo
   // Numbers are the stream's: one of another topic is not ours to remove.
   const found = await space.api.at(space.stream, seq);
   if (found === undefined || space.names.topicOf(found.subject) !== topic) return false;
-  const { value } = await space.api.ask<{ success: boolean }>(`STREAM.MSG.DELETE.${space.stream}`, {
-    seq,
-    no_erase: true,
-  });
-  return value?.success ?? false;
+  return space.removeOne(space.stream, seq);
 }
 
 function position(cursor: string, topic: string): number {

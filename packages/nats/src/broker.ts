@@ -55,7 +55,7 @@ export class Nats implements NatsBroker {
     this.capabilities = capabilities(settings.maxPayload, settings.lease);
     this.admin = new NatsAdmin(async () => {
       const { space } = await this.#ready();
-      await space.ensure('the stream');
+      await space.ensureStill('the stream');
       return space;
     });
   }
@@ -107,7 +107,7 @@ export class Nats implements NatsBroker {
       await subscription.open();
       return subscription;
     }
-    await space.ensure(source.pattern);
+    await space.ensureStill(source.pattern);
     space.delays.open(false);
     if (isLiteral(source.pattern)) {
       await space.ensureTopic(source.pattern);

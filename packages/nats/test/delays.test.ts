@@ -116,6 +116,28 @@ it('goes on over an upgrade to a server that can schedule', async () => {
   );
 }, 60_000);
 
+it('a purge after an upgrade takes no delayed message of another topic along', async () => {
+  await upgraded(
+    async (server) => {
+      await using bus = await busOf(server);
+      await bus.admin.ensureGroup('beside.*', 'g', 'new');
+      for (let n = 0; n < 3; n++) await bus.publish('beside.kept', n, { delay: 4_000 });
+      await bus.publish('beside.kept', 'late', { delay: 4_300 });
+      await bus.publish('beside.purged', 'purged', { delay: 4_300 });
+      for (let n = 3; n < 5; n++) await bus.publish('beside.kept', n, { delay: 4_000 });
+      const { consumers } = await (bus.native() as NatsConnection).jetstreamManager();
+      const held = async () => (await consumers.info('ambus', 'delays')).num_ack_pending;
+      await expect.poll(held).toBe(7);
+    },
+    async (server) => {
+      await using bus = await busOf(server);
+      const got = await collect(bus, 'beside.*');
+      expect(await bus.admin.purge('beside.purged')).toBe(1);
+      await expect.poll(() => got.toSorted(), { timeout: 10_000 }).toEqual([0, 1, 2, 3, 4, 'late']);
+    },
+  );
+}, 60_000);
+
 it('takes a stream of its subjects that somebody made without anything else', async () => {
   await using server = await startServer('nats', { quiet: true });
   const client = await connect({ servers: `127.0.0.1:${server.port}` });

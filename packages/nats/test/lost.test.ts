@@ -35,3 +35,30 @@ it.each([{}, { maxAge: 3_600_000 }])(
     expect(failed).toEqual([]);
   },
 );
+
+it.each(['again', '*'])(
+  'a stream that was lost unseen is made anew by the next subscription to %o',
+  async (pattern) => {
+    const prefix = `unseen${pattern.length}`;
+    const warnings: string[] = [];
+    const ignore = (): void => {};
+    const warn = (_: object, message: string): void => void warnings.push(message);
+    const logger = { debug: ignore, info: ignore, error: ignore, warn };
+    await using bus = await createBus({ broker: nats({ url: server.url }), prefix, logger });
+    const got: unknown[] = [];
+    const subscribe = () => bus.subscribe(pattern, ({ data }) => void got.push(data), { group: 'g' });
+    await (await subscribe()).unsubscribe();
+    const { streams } = await (bus.native() as NatsConnection).jetstreamManager();
+    await streams.delete(prefix);
+    const second = await subscribe();
+    await bus.publish('again', 1);
+    await expect.poll(() => got, { timeout: 10_000 }).toEqual([1]);
+    await second.unsubscribe();
+    await streams.delete(prefix);
+    await bus.admin.ensureGroup(pattern, 'g', 'new');
+    expect((await bus.admin.group(pattern, 'g'))?.depth).toBe(0);
+    await streams.delete(prefix);
+    await (await bus.subscribe(pattern, ignore)).unsubscribe();
+    expect(warnings.filter((text) => text.includes('lost'))).toHaveLength(3);
+  },
+);

@@ -1,6 +1,6 @@
 import { type Bus, type BusOptions, ConfigError, createBus } from '@ambus/core';
 import { type NatsUser, type Server, startServer } from '@ambus/testing';
-import type { NatsConnection } from 'nats';
+import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nats } from '../src/index.ts';
 import { RESTRICTED } from './support/setup.ts';
@@ -181,4 +181,81 @@ it('refuses a group where there is no stream, and may look at nothing', async ()
     'stream "nothing"',
   );
   await refused(bus.publish('a', 1), 'stream "nothing"');
+});
+
+it('ends a subscription whose group is missing, or deleted', async () => {
+  await using made = await owner();
+  await made.publish('ended', 1);
+  await using bus = await busAs(RESTRICTED, { provision: 'none', logger: false });
+  const failed: string[] = [];
+  bus.on('subscription.failed', ({ error }) => failed.push(error.message));
+  await bus.subscribe('ended', () => {}, { group: 'missing' });
+  await expect.poll(() => failed.join()).toContain('group "missing" on "ended"');
+  await made.admin.ensureGroup('ended', 'deleted', 'new');
+  const got: unknown[] = [];
+  await bus.subscribe('ended', ({ data }) => void got.push(data), { group: 'deleted' });
+  await made.publish('ended', 2);
+  await expect.poll(() => got).toEqual([2]);
+  expect(failed).toHaveLength(1);
+  await made.admin.deleteGroup('ended', 'deleted');
+  await expect.poll(() => failed[1], { timeout: 5_000 }).toContain('group "deleted" on "ended"');
+});
+
+it('leaves nothing of what it gave back', async () => {
+  await using made = await owner();
+  await made.admin.ensureGroup('back', 'g', 'new');
+  for (let n = 0; n < 5; n++) await made.publish('back', n);
+  const notes = async (): Promise<number> => {
+    const { streams } = await (made.native() as NatsConnection).jetstreamManager();
+    const { state } = await streams.info('ambus', { subjects_filter: 'ambus.m.released.>' });
+    return Object.keys(state.subjects ?? {}).length;
+  };
+  await using bus = await busAs(RESTRICTED, { provision: 'none' });
+  const got: number[] = [];
+  const started = Promise.withResolvers<void>();
+  const subscribe = () =>
+    bus.subscribe(
+      'back',
+      async ({ attempt }) => {
+        got.push(attempt);
+        if (got.length === 1) await started.promise;
+      },
+      { group: 'g', concurrency: 1 },
+    );
+  const first = await subscribe();
+  await expect.poll(() => got.length).toBe(1);
+  const closed = first.unsubscribe();
+  await expect.poll(notes).toBe(4);
+  started.resolve();
+  await closed;
+  await subscribe();
+  await expect.poll(() => got).toEqual([1, 1, 1, 1, 1]);
+  await expect.poll(notes, { timeout: 5_000 }).toBe(0);
+});
+
+it('hands out a delayed message once where it may not remove it', async () => {
+  await using old = await startServer('nats', {
+    auth: 'user',
+    users: [RESTRICTED],
+    version: '2.11',
+    quiet: true,
+  });
+  const { user = '', password = '' } = old.credentials;
+  const url = `nats://127.0.0.1:${old.port}`;
+  await using made = await createBus({ broker: nats({ url, user, password }) });
+  await (await made.subscribe('later', () => {}, { group: 'g' })).unsubscribe();
+  await made.close();
+  await using bus = await createBus({
+    broker: nats({ url, user: RESTRICTED.user, password: RESTRICTED.password }),
+    provision: 'none',
+  });
+  const got: unknown[] = [];
+  await bus.subscribe('later', ({ data }) => void got.push(data), { group: 'g' });
+  await bus.publish('later', 'late', { delay: 200 });
+  await expect.poll(() => got, { timeout: 5_000 }).toEqual(['late']);
+  const client = await connect({ servers: `127.0.0.1:${old.port}`, user, pass: password });
+  const { consumers } = await client.jetstreamManager();
+  const held = async () => (await consumers.info('ambus', 'delays')).num_ack_pending;
+  await expect.poll(held, { timeout: 5_000 }).toBe(0);
+  await client.close();
 });

@@ -1,4 +1,4 @@
-import { createBus } from '@ambus/core';
+import { type Bus, createBus } from '@ambus/core';
 import { type Server, startServer } from '@ambus/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { nats } from '../src/index.ts';
@@ -9,13 +9,15 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
+const depthOf = async (bus: Bus, topic: string): Promise<number | undefined> =>
+  (await bus.admin.listTopics()).find((one) => one.topic === topic)?.depth;
+
 it('removes what is beyond the retention, but nothing that a group has not settled', async () => {
   const topic = 'counted';
   await using bus = await createBus({
     broker: nats({ url: server.url }),
     topics: { [topic]: { retention: { maxMessages: 5 } } },
   });
-  const depth = async () => (await bus.admin.listTopics()).find((one) => one.topic === topic)?.depth;
   await bus.admin.ensureGroup(topic, 'slow', 'new');
   for (let n = 0; n < 20; n++) await bus.publish(topic, n, n % 2 === 0 ? {} : { key: 'k' });
   const early: unknown[] = [];
@@ -27,7 +29,7 @@ it('removes what is beyond the retention, but nothing that a group has not settl
   await expect.poll(() => handled.size, { timeout: 10_000 }).toBe(20);
   await expect.poll(async () => (await bus.admin.group(topic, 'slow'))?.depth, { timeout: 10_000 }).toBe(0);
   await bus.publish(topic, 20);
-  await expect.poll(depth, { timeout: 10_000 }).toBe(5);
+  await expect.poll(() => depthOf(bus, topic), { timeout: 10_000 }).toBe(5);
 });
 
 it('removes what is older than the retention', async () => {
@@ -43,3 +45,30 @@ it('removes what is older than the retention', async () => {
   await bus.subscribe(topic, ({ data }) => void got.push(data), { from: 'earliest' });
   await expect.poll(() => got).toEqual(['young']);
 });
+
+it('removes what is older although nothing more is published', async () => {
+  await using bus = await createBus({
+    broker: nats({ url: server.url }),
+    topics: { idle: { retention: { maxAge: 1_500 } } },
+  });
+  for (let n = 0; n < 5; n++) await bus.publish('idle', n);
+  await expect.poll(() => depthOf(bus, 'idle'), { timeout: 10_000 }).toBe(0);
+});
+
+it.each([{ maxMessages: 2 }, { maxAge: 60_000 }])(
+  'trims each topic although another one is published to all the time: %o',
+  async (retention) => {
+    const name = Object.keys(retention)[0]!.toLowerCase();
+    await using bus = await createBus({
+      broker: nats({ url: server.url }),
+      topics: { [`${name}.noisy`]: { retention }, [`${name}.other`]: { retention: { maxMessages: 5 } } },
+    });
+    const publish = async (): Promise<number | undefined> => {
+      await bus.publish(`${name}.noisy`, 0);
+      return depthOf(bus, `${name}.other`);
+    };
+    await publish();
+    for (let n = 0; n < 20; n++) await bus.publish(`${name}.other`, n);
+    await expect.poll(publish, { timeout: 10_000, interval: 100 }).toBe(5);
+  },
+);

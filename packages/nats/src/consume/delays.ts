@@ -1,5 +1,6 @@
 import { ConfigError } from '@ambus/core';
 import type { LinkListener } from '../link/contracts.ts';
+import { isDenied } from '../link/denials.ts';
 import type { Incoming } from '../link/driver.ts';
 import { createDelays, findDelays } from '../server/other-consumers.ts';
 import type { Space } from '../server/space.ts';
@@ -125,7 +126,10 @@ export class Delays implements FlowOwner, LinkListener {
       return;
     }
     // Nobody can take it back any more.
-    await api.ask(`STREAM.MSG.DELETE.${own}`, { seq, no_erase: true });
+    await this.#space.removeOne(own, seq).catch((error: unknown) => {
+      // Where it has to stay it is done with all the same, and must not come again.
+      if (!isDenied(error)) throw error;
+    });
     await sendSettlements(link, [settlement], ACK);
   }
 

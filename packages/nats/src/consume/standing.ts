@@ -10,7 +10,7 @@ import {
   infoOf,
   usedClasses,
 } from '../server/consumers.ts';
-import type { Space } from '../server/space.ts';
+import { missing, type Space } from '../server/space.ts';
 import { ClassFlow, type ClassOwner } from './class-flow.ts';
 import { Scouts } from './scouts.ts';
 
@@ -229,12 +229,16 @@ export class Standing implements LinkListener {
   async #look(): Promise<void> {
     const { pattern, group } = this.#source;
     const info = await infoOf(this.#space, this.base);
-    if (info === undefined && this.#info !== undefined) {
+    if (info === undefined) {
       // Not the group alone, where the stream has gone a moment ago.
       await this.#space.verify(pattern);
       if (this.#generation !== this.#space.generation) return;
+      const name = `group "${group}" on "${pattern}"`;
       this.ended(
-        new ConfigError(`group "${group}" on "${pattern}" was deleted`, { topic: pattern, broker: 'nats' }),
+        // Where it was not asked for when this began, it may never have been there.
+        this.#info === undefined
+          ? missing(name, pattern)
+          : new ConfigError(`${name} was deleted`, { topic: pattern, broker: 'nats' }),
       );
       return;
     }

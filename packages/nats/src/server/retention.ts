@@ -4,12 +4,13 @@ import type { LinkListener } from '../link/contracts.ts';
 import { allConsumers, coverageOf, firstSince } from './consumers.ts';
 import { deleteConsumer } from './delete-consumer.ts';
 import { probe } from './other-consumers.ts';
+import { removeRecords, settledBy } from './removal.ts';
 import type { Space } from './space.ts';
 
 /** Kept where a topic says nothing: enough to look back. */
 const DEFAULT: Retention = Object.freeze({ maxMessages: 10_000 });
 
-/** Of what is kept, the share that may be published beyond it before it is trimmed. */
+/** Of what is kept, the share that may be there beyond it, or be older, before it is trimmed. */
 const SLACK = 0.1;
 /** Milliseconds after which a topic is trimmed for less. */
 const AT_LEAST_EVERY = 60_000;
@@ -20,7 +21,7 @@ const AT_LEAST_EVERY = 60_000;
  */
 export class Trimmer implements LinkListener {
   readonly #space: Space;
-  /** Records published since the last trim, and when that was. */
+  /** Records published since the last trim, and when that was; who waits longest comes first. */
   readonly #published = new Map<string, { count: number; trimmed: number }>();
   #busy = false;
 
@@ -37,8 +38,10 @@ export class Trimmer implements LinkListener {
   tick(now: number): void {
     if (this.#busy || !this.#space.mayCreate || !this.#space.link.canSend) return;
     for (const [topic, { count, trimmed }] of this.#published) {
-      const { maxMessages = 0 } = this.retentionOf(topic);
-      if (count === 0 || (count <= maxMessages * SLACK && now - trimmed < AT_LEAST_EVERY)) continue;
+      const { maxAge = Number.POSITIVE_INFINITY, maxMessages = Number.POSITIVE_INFINITY } =
+        this.retentionOf(topic);
+      const isDue = now - trimmed >= Math.min(maxAge * SLACK, AT_LEAST_EVERY);
+      if (!isDue && count <= maxMessages * SLACK) continue;
       this.#busy = true;
       this.trim(topic)
         .catch(() => {})
@@ -59,7 +62,11 @@ export class Trimmer implements LinkListener {
     const space = this.#space;
     // A work queue keeps nothing that is settled, and takes no consumer that only looks.
     if (!space.mayCreate || space.streams.retention === 'workqueue') return;
-    this.#published.set(topic, { count: 0, trimmed: Date.now() });
+    const published = this.#published.get(topic) ?? { count: 0, trimmed: 0 };
+    published.count = 0;
+    published.trimmed = Date.now();
+    this.#published.delete(topic);
+    this.#published.set(topic, published);
     const subject = space.names.data('*', topic);
     const { state } = await space.info(subject);
     const subjects = Object.entries(state.subjects ?? {});
@@ -72,13 +79,18 @@ export class Trimmer implements LinkListener {
         subjects.map(([name]) => name),
         eldest,
       ));
-    if (total <= maxMessages && !isOld) return;
+    if (total <= maxMessages && !isOld) {
+      // What is there grows older without any publish.
+      const isDone = maxAge === undefined || total === 0;
+      if (isDone && published.count === 0) this.#published.delete(topic);
+      return;
+    }
     const settled = await this.#settled(topic, state.last_seq);
     let cutoff =
       total > maxMessages ? await this.#cutoff(subject, state.first_seq, settled + 1, maxMessages) : 0;
     if (isOld) cutoff = Math.max(cutoff, await firstSince(space, eldest));
     cutoff = Math.min(cutoff, settled + 1);
-    if (cutoff > state.first_seq) await space.purge(subject, { seq: cutoff });
+    if (cutoff > state.first_seq) await removeRecords(space, topic, cutoff);
   }
 
   /** Whether the first record of one of these subjects is older. */
@@ -94,7 +106,7 @@ export class Trimmer implements LinkListener {
     for (const info of await allConsumers(this.#space)) {
       const covered = coverageOf(info);
       if (covered === undefined || !compilePattern(covered)(topic)) continue;
-      if (info.num_pending + info.num_ack_pending > 0) settled = Math.min(settled, info.ack_floor.stream_seq);
+      settled = Math.min(settled, settledBy(info, last));
     }
     // A class that a group has no consumer for yet holds what nobody has settled.
     return Math.min(settled, await this.#unclaimed(topic, settled));

@@ -4,7 +4,7 @@ import type { Link } from '../link/link.ts';
 import { Names } from '../names.ts';
 import { Api, apiError, CODES } from './api.ts';
 import { News } from './news.ts';
-import { ensureKeeper } from './other-consumers.ts';
+import { ensureKeeper, findDelays } from './other-consumers.ts';
 import { Trimmer } from './retention.ts';
 import { missing, type StreamInfo, Streams } from './streams.ts';
 
@@ -14,6 +14,9 @@ export { missing } from './streams.ts';
 /** Milliseconds that somebody else's store may take in a cluster, and between two looks at it. */
 const IN_PROCESS = 10_000;
 const LOOK_AGAIN = 20;
+
+/** Records that are removed one by one at a time. */
+const AT_ONCE = 64;
 
 /** Stores only what is not there yet. */
 const IF_MISSING = 'Nats-Expected-Last-Subject-Sequence: 0\r\n';
@@ -78,6 +81,13 @@ export class Space {
       throw error;
     });
     return this.#ensuring;
+  }
+
+  /** As `ensure`, where nobody else would find out that the stream was lost meanwhile. */
+  async ensureStill(what: string): Promise<void> {
+    const wasEnsured = this.#ensuring !== undefined;
+    await this.ensure(what);
+    if (wasEnsured) await this.verify(what);
   }
 
   /**
@@ -154,38 +164,54 @@ export class Space {
     return this.link.host.topic(topic).retention;
   }
 
-  async purge(
-    subject: string,
-    more: { readonly seq?: number; readonly keep?: number } = {},
-  ): Promise<number> {
-    return this.#purge(this.stream, subject, more);
-  }
-
   /** Removes own records or delayed messages. */
-  async purgeOwn(subject: string): Promise<number> {
-    return this.#purge(this.own, subject, {});
+  purgeOwn(subject: string): Promise<number> {
+    return this.purge(this.own, subject);
   }
 
   /**
-   * Removes delayed messages. One by one where a consumer holds them: after a purge the server takes others that are held
-   * there for acked, and never delivers them.
+   * Removes delayed messages. One by one where a consumer holds them, or some from before an upgrade: after a purge the
+   * server takes others that are held there for acked, and never delivers them.
    */
   async removeDelayed(subject: string): Promise<number> {
-    if (this.streams.canSchedule) return this.purgeOwn(subject);
-    const { api, own } = this;
-    let count = 0;
-    for (let one = await api.next(own, 1, subject); one; one = await api.next(own, one.seq + 1, subject)) {
-      const request = { seq: one.seq, no_erase: true };
-      const { value } = await api.ask<{ success: boolean }>(`STREAM.MSG.DELETE.${own}`, request);
-      if (value?.success === true) count++;
-    }
-    return count;
+    if (this.streams.canSchedule && (await findDelays(this)) === undefined) return this.purgeOwn(subject);
+    return this.removeEach(this.own, subject);
   }
 
-  async #purge(stream: string, filter: string, more: object): Promise<number> {
-    const request = { filter, ...more };
+  /** Removes what lies below `end`, or all, at once. What that does to consumers see `removeRecords`. */
+  async purge(stream: string, filter: string, end: number = Number.POSITIVE_INFINITY): Promise<number> {
+    const request = end === Number.POSITIVE_INFINITY ? { filter } : { filter, seq: end };
     const { value } = await this.api.ask<{ purged: number }>(`STREAM.PURGE.${stream}`, request);
     return value?.purged ?? 0;
+  }
+
+  /** Removes one by one what lies from `from` on and below `end`: consumers stay where they are. */
+  async removeEach(
+    stream: string,
+    subject: string,
+    from = 1,
+    end: number = Number.POSITIVE_INFINITY,
+  ): Promise<number> {
+    let count = 0;
+    for (let next = from; ; ) {
+      const found: number[] = [];
+      while (found.length < AT_ONCE) {
+        const record = await this.api.next(stream, next, subject);
+        if (record === undefined || record.seq >= end) break;
+        found.push(record.seq);
+        next = record.seq + 1;
+      }
+      const removed = await Promise.all(found.map((seq) => this.removeOne(stream, seq)));
+      count += removed.filter(Boolean).length;
+      if (found.length < AT_ONCE) return count;
+    }
+  }
+
+  /** @returns whether it was there */
+  async removeOne(stream: string, seq: number): Promise<boolean> {
+    const request = { seq, no_erase: true };
+    const { value } = await this.api.ask<{ success: boolean }>(`STREAM.MSG.DELETE.${stream}`, request);
+    return value?.success === true;
   }
 
   async #mark(topic: string, create: boolean): Promise<void> {

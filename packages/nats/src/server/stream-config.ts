@@ -130,7 +130,8 @@ export function uncovered(config: StreamConfig, wanted: readonly string[]): read
   return wanted.filter((subject) => !(config.subjects ?? []).some((one) => covers(one, subject)));
 }
 
-function covers(wide: string, narrow: string): boolean {
+/** Whether a subject with wildcards takes all that another one does. */
+export function covers(wide: string, narrow: string): boolean {
   const [has, wants] = [wide.split('.'), narrow.split('.')];
   for (const [at, token] of has.entries()) {
     if (token === '>') return wants.length > at;

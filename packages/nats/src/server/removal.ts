@@ -1,0 +1,51 @@
+import { allConsumers, type ConsumerInfo, filtersOf } from './consumers.ts';
+import type { Space } from './space.ts';
+import { covers } from './stream-config.ts';
+
+/**
+ * Removes a topic's records below `end`, or all that are there.
+ *
+ * A purge takes a consumer with several filters, such as a group's on `a.#`, for done with everything before the topic's
+ * first record that is left, on its other topics too (seen on 2.11). So no more is purged than leaves the topic a record
+ * that such a consumer is through with, and the rest is removed one by one.
+ */
+export async function removeRecords(
+  space: Space,
+  topic: string,
+  end: number = Number.POSITIVE_INFINITY,
+): Promise<number> {
+  const { stream } = space;
+  const subject = space.names.data('*', topic);
+  const last = (await space.info()).state.last_seq;
+  const mistaken = (await allConsumers(space)).filter((info) => isMistaken(info, subject));
+  if (mistaken.length === 0) return space.purge(stream, subject, end);
+  const most = Math.min(end, last + 1);
+  const settled = Math.min(...mistaken.map((info) => settledBy(info, last)));
+  const left = await lastBelow(space, subject, Math.min(settled + 2, most));
+  const purged = left === 0 ? 0 : await space.purge(stream, subject, left);
+  return purged + (await space.removeEach(stream, subject, Math.max(left, 1), most));
+}
+
+/** Up to which number a consumer has settled everything, when the stream ended at `last` before it was asked. */
+export function settledBy(info: ConsumerInfo, last: number): number {
+  return info.num_pending + info.num_ack_pending > 0 ? info.ack_floor.stream_seq : last;
+}
+
+/** Whether a purge of the subject moves it on over what lies on others. */
+function isMistaken({ config }: ConsumerInfo, subject: string): boolean {
+  const filters = filtersOf(config);
+  const covered = filters.filter((filter) => covers(subject, filter)).length;
+  return covered > 0 && covered < filters.length;
+}
+
+/** The last record of the subject below a number; 0 when there is none. */
+async function lastBelow({ api, stream }: Space, subject: string, end: number): Promise<number> {
+  let [found, low, high] = [0, 1, end];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const seq = (await api.next(stream, middle, subject))?.seq ?? end;
+    if (seq < end) [found, low] = [seq, seq + 1];
+    else high = middle;
+  }
+  return found;
+}
