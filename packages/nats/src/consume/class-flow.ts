@@ -83,6 +83,10 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     return this.#owner.ackWait;
   }
 
+  get isPaused(): boolean {
+    return this.#owner.isPaused;
+  }
+
   /** Whether it may ask for records. */
   get mayRun(): boolean {
     return this.lane === undefined || this.lane.isOwned;

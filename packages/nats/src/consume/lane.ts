@@ -18,6 +18,10 @@ export interface LaneOwner {
   readonly id: string;
   /** Milliseconds that the server waits for an ack of what is delivered. */
   readonly ackWait: number;
+  /** Whether it asks for nothing. */
+  readonly isPaused: boolean;
+  /** All of it that is unsettled. */
+  readonly loans: { readonly size: number };
   /** Records that hold back the rest of their key until they are acked. */
   blocked(): Blocked;
   /** It is this member's: it may ask for records. */
@@ -84,7 +88,13 @@ export class Lane {
       if (!(await this.#renew(now))) return;
     }
     if (isWanted) this.#stay();
-    else if (now >= this.#notBefore) await this.#handOver(now);
+    else if (this.#drainingSince !== 0 || this.#mayTry(now)) await this.#handOver(now);
+  }
+
+  /** Not again so soon where others of its keys would stand still for it. */
+  #mayTry(now: number): boolean {
+    const { isPaused, loans } = this.#owner;
+    return now >= this.#notBefore || isPaused || loans.size === 0;
   }
 
   /** Writes down at once what blocks: whoever takes over must know. */
@@ -127,6 +137,7 @@ export class Lane {
     this.#renewed = now;
     this.#seen = undefined;
     this.#drainingSince = 0;
+    this.#notBefore = 0;
     this.isOwned = true;
     this.#owner.taken(lease.blocked);
   }
@@ -142,7 +153,8 @@ export class Lane {
   }
 
   async #handOver(now: number): Promise<void> {
-    if (this.#drainingSince === 0) this.#drainingSince = now;
+    // While it is paused it stands still anyway.
+    if (this.#drainingSince === 0 || this.#owner.isPaused) this.#drainingSince = now;
     if (await this.#owner.drain()) {
       await this.free();
     } else if (now - this.#drainingSince > DRAIN_PATIENCE) {
