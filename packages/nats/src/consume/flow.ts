@@ -239,7 +239,7 @@ export class Flow {
 }
 
 /** Resolves with `done`, or after `time` milliseconds. */
-async function soon(done: Promise<void>, time: number): Promise<void> {
+export async function soon(done: Promise<unknown>, time: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   await Promise.race([
     done,

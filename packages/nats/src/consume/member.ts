@@ -180,7 +180,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
       this.turns.settled(loan);
     }
     this.changed();
-    const late = await settleLoans(this.space.link, own, ACK, this.ackWait);
+    const late = await settleLoans(this.space, own, ACK, this.ackWait);
     this.#recent.add(own);
     for (const { delivered, attempt, origin, seq } of own) {
       if (delivered > attempt) forgetReleases(this.space, origin.consumer, seq);
@@ -200,7 +200,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
       this.turns.settled(loan);
     }
     this.changed();
-    const late = await settleLoans(this.space.link, [loan], nakWithDelay(delay), this.ackWait);
+    const late = await settleLoans(this.space, [loan], nakWithDelay(delay), this.ackWait);
     return late.length === 0 ? NONE : [delivery];
   }
 
