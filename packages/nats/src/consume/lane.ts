@@ -24,8 +24,12 @@ export interface LaneOwner {
   readonly loans: { readonly size: number };
   /** Records that hold back the rest of their key until they are acked. */
   blocked(): Blocked;
-  /** It is this member's: it may ask for records. */
-  taken(blocked: Blocked): void;
+  /**
+   * It is this member's: it may ask for records.
+   *
+   * @param isBack - whether nobody has had it since this member had it last
+   */
+  taken(blocked: Blocked, isBack: boolean): void;
   /** Somebody else may have it by now. */
   lost(): void;
   /** Ends the flow and gives back what core does not have. True when core has none of it either. */
@@ -133,13 +137,14 @@ export class Lane {
     }
     const seq = await this.#write({ owner: id, blocked: lease.blocked }, last?.seq ?? 0);
     if (seq === undefined) return;
+    const isBack = last !== undefined && last.seq === this.#seq;
     this.#seq = seq;
     this.#renewed = now;
     this.#seen = undefined;
     this.#drainingSince = 0;
     this.#notBefore = 0;
     this.isOwned = true;
-    this.#owner.taken(lease.blocked);
+    this.#owner.taken(lease.blocked, isBack);
   }
 
   /** @returns the number of what was written, undefined when somebody else was quicker */
@@ -175,7 +180,8 @@ export class Lane {
     if (!this.isOwned) return;
     this.isOwned = false;
     this.#drainingSince = 0;
-    await this.#write({ owner: '', blocked: this.#owner.blocked() }, this.#seq).catch(() => {});
+    const free = { owner: '', blocked: this.#owner.blocked() };
+    this.#seq = (await this.#write(free, this.#seq).catch(() => undefined)) ?? 0;
   }
 
   #lose(): void {

@@ -192,7 +192,6 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
     const [loan] = this.#own([delivery], []);
     if (loan === undefined) return [delivery];
     this.#end(loan, GONE);
-    loan.origin.nacked(loan.seq, delay);
     if (this.#source.order === 'block' && loan.record.key !== undefined) {
       this.turns.block(loan);
       await loan.origin.lane?.remember().catch(() => {});
@@ -212,7 +211,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
       // In line it keeps its place and its attempt without anybody's help.
       if (!this.isPaused) this.turns.putBack(loan);
       else {
-        loan.origin.loans.delete(loan);
+        loan.origin.returns(loan);
         this.turns.settled(loan);
       }
     }
@@ -308,7 +307,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
   }
 
   down(): void {
-    for (const flow of this.#classes.values()) flow.flow.abandon();
+    for (const flow of this.#classes.values()) flow.abandon();
   }
 
   up(): void {
