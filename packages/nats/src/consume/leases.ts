@@ -84,7 +84,7 @@ async function deletedOf(space: Space, loans: readonly GroupLoan[], end: number)
     );
     if (!isThere) deleted.add(consumer);
   });
-  await soon(Promise.all(looks), end - Date.now());
+  await soon(Promise.all(looks), Math.max(end - Date.now(), 0));
   return deleted;
 }
 
