@@ -1,11 +1,12 @@
 import type { Incoming } from '../link/driver.ts';
 import { classOf, isLane, type RecordClass, rankOf } from '../names.ts';
-import { classConsumer, infoOf } from '../server/consumers.ts';
+import { type ConsumerInfo, classConsumer, infoOf } from '../server/consumers.ts';
 import type { Space } from '../server/space.ts';
 import { placeOf } from '../wire/place.ts';
 import { WireRecord } from '../wire/record.ts';
 import { type Loan as AnyLoan, HELD, Loan } from './delivery.ts';
 import { Flow, type FlowOwner } from './flow.ts';
+import { Gathering } from './gathering.ts';
 import { type Blocked, Lane, type LaneOwner } from './lane.ts';
 import { releasesOf } from './releases.ts';
 import { Removed } from './removed.ts';
@@ -15,12 +16,6 @@ export type GroupLoan = AnyLoan<ClassFlow>;
 
 /** Milliseconds that a lower rank waits for a higher one of which more is known to be on its way. */
 const EXPECT = 150;
-
-/** Milliseconds that a lane waits for what was delivered before: of that, what somebody's lease still holds may take long. */
-const GATHER = 500;
-
-/** Retries that are known to be under way; of more, a lane that is opened waits for those that are not. */
-const MOST_RETRIES = 1_000;
 
 /** What a class needs of its subscription. */
 export interface ClassOwner {
@@ -57,12 +52,12 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   #queue: Incoming[] = [];
   #looking: Promise<void> | undefined;
   #lookedUp = 0;
-  /** By their number: when what was nacked here comes again. */
-  readonly #retries = new Map<number, number>();
+  /** Numbers of what a lane has given back and what has not come again. */
+  readonly #returned = new Set<number>();
+  /** Whether that is all that may come out of order. */
+  #isKnown = false;
   #inherited = false;
-  #gathering:
-    | { readonly top: number; missing: number; readonly timer: NodeJS.Timeout; readonly loans: GroupLoan[] }
-    | undefined;
+  #gathering: Gathering | undefined;
 
   constructor(owner: ClassOwner, base: string, recordClass: RecordClass, backlog: number) {
     this.#owner = owner;
@@ -83,6 +78,10 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     return this.#owner.ackWait;
   }
 
+  get isPaused(): boolean {
+    return this.#owner.isPaused;
+  }
+
   /** Whether it may ask for records. */
   get mayRun(): boolean {
     return this.lane === undefined || this.lane.isOwned;
@@ -93,15 +92,9 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     return this.#queue.length + this.#lookedUp + (this.#gathering?.loans.length ?? 0);
   }
 
-  /** Records that were delivered before, and without which nothing goes to core. The server sends them before any other. */
+  /** Records that were delivered before, and without which nothing goes to core. */
   get owed(): number {
-    const missing = this.#gathering?.missing ?? 0;
-    return Math.max(missing - this.#queue.length - this.#lookedUp, 0);
-  }
-
-  /** It comes again after `delay` milliseconds: until then a lane that is opened need not wait for it. */
-  nacked(seq: number, delay: number): void {
-    if (delay > 0 && this.#retries.size < MOST_RETRIES) this.#retries.set(seq, Date.now() + delay);
+    return Math.max((this.#gathering?.owed ?? 0) - this.#queue.length - this.#lookedUp, 0);
   }
 
   open(): void {
@@ -114,33 +107,36 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     this.#owner.changed();
   }
 
-  /** What was delivered before, to whomever, comes again in any order: nothing goes to core until all of it is here. */
   async #openLane(): Promise<void> {
     const { space } = this.#owner;
     const info = await infoOf(space, this.consumer).catch(() => undefined);
     if (this.lane?.isOwned !== true || this.#owner.isPaused || this.flow.isOpen) return;
-    const now = Date.now();
-    for (const [seq, due] of this.#retries) if (due <= now) this.#retries.delete(seq);
-    const expected = (info?.num_ack_pending ?? 0) - this.loans.size - this.#retries.size;
-    if (info !== undefined && expected > 0) {
-      clearTimeout(this.#gathering?.timer);
-      const timer = setTimeout(() => this.#gathered(), GATHER);
-      timer.unref();
-      this.#gathering = { top: info.delivered.stream_seq, missing: expected, timer, loans: [] };
-    }
+    if (info !== undefined) this.#gather(info);
     this.#open();
   }
 
-  /** Brings what was gathered into line, in the order of the stream. */
+  #gather({ num_ack_pending, delivered }: ConsumerInfo): void {
+    const here = this.#gathering?.end() ?? [];
+    const unsettled = num_ack_pending - this.loans.size;
+    const missing = this.#isKnown ? Math.min(unsettled, this.#returned.size) : unsettled;
+    const late = (): void => this.#gathered();
+    this.#gathering = new Gathering(here, delivered.stream_seq, missing, this.#isKnown, late);
+    if (missing <= 0) this.#gathered();
+  }
+
+  /** What was delivered before is here; the rest is with somebody, or comes when it is due. */
   #gathered(): void {
-    const gathering = this.#gathering;
-    if (gathering === undefined) return;
+    this.#isKnown = true;
+    this.#returned.clear();
+    this.#lineUp();
+  }
+
+  /** Brings what was gathered into line. */
+  #lineUp(): void {
+    const loans = this.#gathering?.end() ?? [];
     this.#gathering = undefined;
-    clearTimeout(gathering.timer);
-    for (const loan of gathering.loans.sort((a, b) => a.seq - b.seq)) {
-      if (loan.state === HELD) this.#owner.turns.add(loan);
-    }
-    this.#owner.changed();
+    for (const loan of loans) if (loan.state === HELD) this.#owner.turns.add(loan);
+    if (loans.length > 0) this.#owner.changed();
   }
 
   /** Whether more of it is about to arrive, which what is of lower rank should not overtake. */
@@ -159,17 +155,27 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   async end(): Promise<void> {
     await this.flow.end();
     await this.#looking;
-    this.#gathered();
+    this.#lineUp();
+  }
+
+  /** Ends at once, with what is on its way. */
+  abandon(): void {
+    this.#isKnown = false;
+    this.flow.abandon();
   }
 
   missing(): void {
+    this.#isKnown = false;
     this.#owner.missing(this);
   }
 
   arrived(messages: readonly Incoming[]): void {
     const { link } = this.#owner.space;
     // The process has slept: what lay in its socket may be somebody else's by now, and comes again.
-    if (messages.length > 0 && Date.now() - link.lastTick > Math.max(this.ackWait / 2, 2_500)) return;
+    if (messages.length > 0 && Date.now() - link.lastTick > Math.max(this.ackWait / 2, 2_500)) {
+      this.#isKnown = false;
+      return;
+    }
     if (this.#looking !== undefined) {
       this.#queue.push(...messages);
       return;
@@ -201,16 +207,9 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     this.#backlog = place.pending;
     this.#stirred = now;
     this.loans.add(loan);
-    const isRetry = this.#retries.delete(seq);
-    const gathering = this.#gathering;
-    if (gathering === undefined) {
-      this.#owner.turns.add(loan);
-      return;
-    }
-    gathering.loans.push(loan);
-    // Behind one that was never delivered the server has none of them: what is missing is with somebody, or acked.
-    if (seq > gathering.top) this.#gathered();
-    else if (!isRetry && --gathering.missing === 0) this.#gathered();
+    const isReturned = this.#returned.delete(seq);
+    if (this.#gathering === undefined) this.#owner.turns.add(loan);
+    else if (this.#gathering.add(loan, isReturned || !this.#isKnown)) this.#gathered();
   }
 
   /** Reads the attempts of what was delivered before; what came behind it keeps its place. */
@@ -238,8 +237,14 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   /** Takes what core does not have out of line. */
   takeHeld(): GroupLoan[] {
     const held = this.#owner.turns.extract((loan) => loan.origin === this);
-    for (const loan of held) this.loans.delete(loan);
+    for (const loan of held) this.returns(loan);
     return held;
+  }
+
+  /** It goes back to the server. */
+  returns(loan: GroupLoan): void {
+    this.loans.delete(loan);
+    if (this.lane !== undefined) this.#returned.add(loan.seq);
   }
 
   /** Whether it has anything that core does not. */
@@ -253,16 +258,17 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     return this.#owner.turns.blocked((key) => this.#isOf(key));
   }
 
-  taken(blocked: Blocked): void {
+  taken(blocked: Blocked, isBack: boolean): void {
+    if (!isBack) this.#isKnown = false;
     for (const [key, seq] of blocked) this.#owner.turns.inherit(key, seq);
     this.#inherited = blocked.length > 0;
     if (!this.#owner.isPaused) this.open();
   }
 
   lost(): void {
-    this.flow.abandon();
+    this.abandon();
     this.#queue = [];
-    this.#gathered();
+    this.#lineUp();
     const { turns } = this.#owner;
     this.takeHeld();
     this.#owner.lose([...this.loans]);

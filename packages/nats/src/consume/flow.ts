@@ -9,8 +9,9 @@ import { placeOf } from '../wire/place.ts';
  * its requests there for as long, and each record that is sent to them counts as delivered: it must not be for many leases.
  */
 const EXPIRES = 1 / 4;
-/** Share of that between two signs of life of a request that waits. */
+/** Share of that between two signs of life of a request that waits, and the most; nanoseconds. */
 const HEARTBEAT = 1 / 3;
+const LONGEST_HEARTBEAT = 5e9;
 /** Nanoseconds that a request waits at a server of a cluster. */
 const SOON = 2.5e8;
 /** Milliseconds that the end of one may be late. */
@@ -119,11 +120,12 @@ export class Flow {
     if (this.outstanding === 0) this.#heard = Date.now();
     this.outstanding += batch;
     const expires = Math.max(Math.round(link.settings.lease * EXPIRES * NANOSECONDS), SOON);
+    const heartbeat = Math.min(Math.round(expires * HEARTBEAT), LONGEST_HEARTBEAT);
     link.send(
       this.requests,
       this.#endsWithRequests
         ? `{"batch":${batch},"expires":${SOON}}`
-        : `{"batch":${batch},"expires":${expires},"idle_heartbeat":${Math.round(expires * HEARTBEAT)}}`,
+        : `{"batch":${batch},"expires":${expires},"idle_heartbeat":${heartbeat}}`,
       this.#inbox,
     );
   }
@@ -239,7 +241,7 @@ export class Flow {
 }
 
 /** Resolves with `done`, or after `time` milliseconds. */
-async function soon(done: Promise<void>, time: number): Promise<void> {
+export async function soon(done: Promise<unknown>, time: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   await Promise.race([
     done,

@@ -18,10 +18,18 @@ export interface LaneOwner {
   readonly id: string;
   /** Milliseconds that the server waits for an ack of what is delivered. */
   readonly ackWait: number;
+  /** Whether it asks for nothing. */
+  readonly isPaused: boolean;
+  /** All of it that is unsettled. */
+  readonly loans: { readonly size: number };
   /** Records that hold back the rest of their key until they are acked. */
   blocked(): Blocked;
-  /** It is this member's: it may ask for records. */
-  taken(blocked: Blocked): void;
+  /**
+   * It is this member's: it may ask for records.
+   *
+   * @param isBack - whether nobody has had it since this member had it last
+   */
+  taken(blocked: Blocked, isBack: boolean): void;
   /** Somebody else may have it by now. */
   lost(): void;
   /** Ends the flow and gives back what core does not have. True when core has none of it either. */
@@ -84,7 +92,13 @@ export class Lane {
       if (!(await this.#renew(now))) return;
     }
     if (isWanted) this.#stay();
-    else if (now >= this.#notBefore) await this.#handOver(now);
+    else if (this.#drainingSince !== 0 || this.#mayTry(now)) await this.#handOver(now);
+  }
+
+  /** Not again so soon where others of its keys would stand still for it. */
+  #mayTry(now: number): boolean {
+    const { isPaused, loans } = this.#owner;
+    return now >= this.#notBefore || isPaused || loans.size === 0;
   }
 
   /** Writes down at once what blocks: whoever takes over must know. */
@@ -123,12 +137,14 @@ export class Lane {
     }
     const seq = await this.#write({ owner: id, blocked: lease.blocked }, last?.seq ?? 0);
     if (seq === undefined) return;
+    const isBack = last !== undefined && last.seq === this.#seq;
     this.#seq = seq;
     this.#renewed = now;
     this.#seen = undefined;
     this.#drainingSince = 0;
+    this.#notBefore = 0;
     this.isOwned = true;
-    this.#owner.taken(lease.blocked);
+    this.#owner.taken(lease.blocked, isBack);
   }
 
   /** @returns the number of what was written, undefined when somebody else was quicker */
@@ -142,7 +158,8 @@ export class Lane {
   }
 
   async #handOver(now: number): Promise<void> {
-    if (this.#drainingSince === 0) this.#drainingSince = now;
+    // While it is paused it stands still anyway.
+    if (this.#drainingSince === 0 || this.#owner.isPaused) this.#drainingSince = now;
     if (await this.#owner.drain()) {
       await this.free();
     } else if (now - this.#drainingSince > DRAIN_PATIENCE) {
@@ -163,7 +180,8 @@ export class Lane {
     if (!this.isOwned) return;
     this.isOwned = false;
     this.#drainingSince = 0;
-    await this.#write({ owner: '', blocked: this.#owner.blocked() }, this.#seq).catch(() => {});
+    const free = { owner: '', blocked: this.#owner.blocked() };
+    this.#seq = (await this.#write(free, this.#seq).catch(() => undefined)) ?? 0;
   }
 
   #lose(): void {

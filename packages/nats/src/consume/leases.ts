@@ -1,10 +1,17 @@
-import { ConfigError } from '@ambus/core';
+import { ConfigError, TimeoutError } from '@ambus/core';
 import type { Link } from '../link/link.ts';
+import { infoOf } from '../server/consumers.ts';
 import type { Space } from '../server/space.ts';
 import type { ClassFlow, GroupLoan } from './class-flow.ts';
 import { ACKED, GONE, LENT } from './delivery.ts';
+import { soon } from './flow.ts';
 import { rememberReleases } from './releases.ts';
 import { NAK, sendSettlements, WORKING } from './settle.ts';
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** Milliseconds before a consumer that nobody led is told again. */
+const AGAIN = 100;
 
 /** Renews what is due of these flows, and returns what was not renewed in time. */
 export function renewLeases(link: Link, flows: Iterable<ClassFlow>, ackWait: number): readonly GroupLoan[] {
@@ -33,16 +40,17 @@ function renew(link: Link, loans: readonly GroupLoan[], now: number): void {
 }
 
 /**
- * Settles for as long as the leases hold, over a broken connection also again.
+ * Settles for as long as the leases hold, over a broken connection and while a consumer has no leader also again.
  *
- * @returns those whose lease ran out meanwhile
+ * @returns those whose lease ran out meanwhile, or whose consumer was deleted
  */
 export async function settleLoans(
-  link: Link,
+  space: Space,
   loans: readonly GroupLoan[],
   verb: string,
   ackWait: number,
 ): Promise<readonly GroupLoan[]> {
+  const { link } = space;
   let left = loans;
   const late: GroupLoan[] = [];
   while (left.length > 0) {
@@ -51,13 +59,33 @@ export async function settleLoans(
       return late;
     } catch (error) {
       if (link.closed || ConfigError.is(error)) throw error;
-      await link.ready(Math.max(...left.map(({ renewed }) => renewed + ackWait))).catch(() => {});
+      const end = Math.max(...left.map(({ renewed }) => renewed + ackWait));
+      await link.ready(end).catch(() => {});
+      const gone = TimeoutError.is(error) ? await deletedOf(space, left, end) : NONE;
       const now = Date.now();
-      late.push(...left.filter(({ renewed }) => now - renewed > ackWait));
-      left = left.filter(({ renewed }) => now - renewed <= ackWait);
+      const isOurs = ({ renewed, origin }: GroupLoan): boolean =>
+        now - renewed <= ackWait && !gone.has(origin.consumer);
+      late.push(...left.filter((loan) => !isOurs(loan)));
+      left = left.filter(isOurs);
     }
   }
   return late;
+}
+
+/** Those of their consumers that are not there any more, as far as the server says so in time. */
+async function deletedOf(space: Space, loans: readonly GroupLoan[], end: number): Promise<Set<string>> {
+  await new Promise((resolve) => setTimeout(resolve, AGAIN).unref());
+  const deleted = new Set<string>();
+  const consumers = new Set(loans.map(({ origin }) => origin.consumer));
+  const looks = Array.from(consumers, async (consumer) => {
+    const isThere = await infoOf(space, consumer).then(
+      (info) => info !== undefined,
+      () => true,
+    );
+    if (!isThere) deleted.add(consumer);
+  });
+  await soon(Promise.all(looks), Math.max(end - Date.now(), 0));
+  return deleted;
 }
 
 /** Gives back to the server what core does not have, in the order of the stream and uncounted. */

@@ -180,7 +180,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
       this.turns.settled(loan);
     }
     this.changed();
-    const late = await settleLoans(this.space.link, own, ACK, this.ackWait);
+    const late = await settleLoans(this.space, own, ACK, this.ackWait);
     this.#recent.add(own);
     for (const { delivered, attempt, origin, seq } of own) {
       if (delivered > attempt) forgetReleases(this.space, origin.consumer, seq);
@@ -192,7 +192,6 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
     const [loan] = this.#own([delivery], []);
     if (loan === undefined) return [delivery];
     this.#end(loan, GONE);
-    loan.origin.nacked(loan.seq, delay);
     if (this.#source.order === 'block' && loan.record.key !== undefined) {
       this.turns.block(loan);
       await loan.origin.lane?.remember().catch(() => {});
@@ -200,7 +199,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
       this.turns.settled(loan);
     }
     this.changed();
-    const late = await settleLoans(this.space.link, [loan], nakWithDelay(delay), this.ackWait);
+    const late = await settleLoans(this.space, [loan], nakWithDelay(delay), this.ackWait);
     return late.length === 0 ? NONE : [delivery];
   }
 
@@ -212,7 +211,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
       // In line it keeps its place and its attempt without anybody's help.
       if (!this.isPaused) this.turns.putBack(loan);
       else {
-        loan.origin.loans.delete(loan);
+        loan.origin.returns(loan);
         this.turns.settled(loan);
       }
     }
@@ -308,7 +307,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
   }
 
   down(): void {
-    for (const flow of this.#classes.values()) flow.flow.abandon();
+    for (const flow of this.#classes.values()) flow.abandon();
   }
 
   up(): void {

@@ -1,4 +1,8 @@
-import type { Link } from '../link/link.ts';
+import { type BusError, TimeoutError } from '@ambus/core';
+import { isUnheard, type Link } from '../link/link.ts';
+
+/** Milliseconds that an answer may take: who leads the consumer may hang while our own connection is fine. */
+const PATIENCE = 5_000;
 
 /** One delivery that is settled. */
 export interface Settlement {
@@ -19,6 +23,7 @@ export const nakWithDelay = (delay: number): string =>
  * Sends settlements and resolves when the server has handled them: the last of each consumer is answered.
  *
  * @throws {ConnectionError} when that is unknown
+ * @throws {TimeoutError} when nobody leads one of the consumers, or it does not answer
  * @throws {ConfigError} when the account may not settle
  */
 export function sendSettlements(link: Link, settlements: readonly Settlement[], verb: string): Promise<void> {
@@ -27,23 +32,30 @@ export function sendSettlements(link: Link, settlements: readonly Settlement[], 
   return new Promise((resolve, reject) => {
     const isLast = lastOfEach(settlements);
     let open = isLast.size;
+    const end = (): void => {
+      clearTimeout(timer);
+      link.forget(address);
+    };
+    const fail = (error: BusError): void => {
+      end();
+      reject(error);
+    };
     const address = link.expect({
-      answer() {
+      answer(_, message) {
+        if (isUnheard(message)) return fail(unsettled());
         if (--open > 0) return;
-        link.forget(address);
+        end();
         resolve();
       },
-      broken() {
-        link.forget(address);
-        reject(link.broken());
-      },
+      broken: () => fail(link.broken()),
       denied(error, subject) {
         if (subject !== undefined && !settlements.some(({ reply }) => reply === subject)) return false;
-        link.forget(address);
-        reject(error);
+        fail(error);
         return true;
       },
     });
+    const timer = setTimeout(() => fail(unsettled()), PATIENCE);
+    timer.unref();
     let text = '';
     for (let at = 0; at < settlements.length; at++) {
       const { reply } = settlements[at]!;
@@ -53,6 +65,9 @@ export function sendSettlements(link: Link, settlements: readonly Settlement[], 
     link.driver.write(Buffer.from(text, 'latin1'));
   });
 }
+
+const unsettled = (): BusError =>
+  new TimeoutError('nats: the consumer has not taken what was settled', { broker: 'nats' });
 
 /** Places of the last settlement of each consumer. */
 function lastOfEach(settlements: readonly Settlement[]): Set<number> {

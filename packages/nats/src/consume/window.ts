@@ -1,11 +1,9 @@
 import { type RecordClass, rankOf } from '../names.ts';
 import type { ClassFlow, GroupLoan } from './class-flow.ts';
+import { READ_AHEAD } from './gathering.ts';
 import type { Turns } from './turns.ts';
 
 export const LOWEST = 4;
-
-/** Records that may wait in this process behind others of their key, so that a slow key leaves the rest of its lane room. */
-const READ_AHEAD = 2_048;
 
 /** The lowest rank that may go now: none below one of which more is on its way, or whose class is being opened. */
 export function lowestRank(
