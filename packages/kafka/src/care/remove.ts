@@ -5,6 +5,7 @@ import { writeHeaders } from '../driver/records.ts';
 import { CANCEL, REMOVE } from '../feed/part.ts';
 import type { Place } from '../group/positions.ts';
 import type { Hub } from '../hub.ts';
+import type { Emptied } from '../news.ts';
 import { PublishCall } from '../publish/call.ts';
 import { KafkaRecord } from '../wire/record.ts';
 import { deadIn } from './dead.ts';
@@ -58,9 +59,23 @@ export async function purge(hub: Hub, topic: string): Promise<number> {
     hub,
     parts.filter(({ start, end }) => end > start).map((part) => ({ ...part, before: part.end })),
   );
+  const gone = parts.filter(({ topic: name, partition }) =>
+    answers.some((one) => one.error === 0 && one.topic === name && one.partition === partition),
+  );
+  await tell(
+    hub,
+    gone.map((part) => ({ topic: part.topic, partition: part.partition, before: part.end })),
+  );
   const failed = answers.find(({ error }) => error !== 0);
   if (failed !== undefined) throw notEmptied(topic, failed);
   return count;
+}
+
+/** Members of groups have read ahead. Who does not hear it sees it by the log that they read on. */
+async function tell(hub: Hub, emptied: readonly Emptied[]): Promise<void> {
+  if (emptied.length === 0) return;
+  for (const listener of hub.listeners) listener.emptied(emptied);
+  await hub.announce({ emptied }).catch(() => {});
 }
 
 function notEmptied(topic: string, { topic: name, error }: PartitionAnswer): BusError {
