@@ -18,6 +18,8 @@ const HEARD = 100;
 const ONE_LOSS = 10_000;
 /** Partitions of the topic that all replies of a prefix share: each bus reads one of them, and its answers in it. */
 const REPLY_PARTITIONS = 6;
+/** Milliseconds between looks for partitions that were added to what is published to: all publishers of a key must agree. */
+const PARTITIONS = 30_000;
 /** Topics whose names are remembered. */
 const MOST_BASES = 10_000;
 
@@ -38,6 +40,7 @@ export class Hub {
   readonly #bases = new Map<string, string>();
   readonly #health: Health;
   readonly #news: News;
+  #look: NodeJS.Timeout | undefined;
   #lostAt = 0;
   #warnedAt = 0;
   #closed = false;
@@ -84,6 +87,9 @@ export class Hub {
   }
 
   connect(): Promise<void> {
+    this.#look = setInterval(() => {
+      if (this.up) this.catalog.refreshUsed().catch(() => {});
+    }, PARTITIONS).unref();
     return this.#health.connect(this.host.connectTimeout);
   }
 
@@ -195,6 +201,7 @@ export class Hub {
 
   close(): void {
     this.#closed = true;
+    clearInterval(this.#look);
     this.#health.close();
     this.#news.close();
     this.publisher.close(new ClosedError('the broker is closed', { broker: 'kafka' }));

@@ -1,7 +1,13 @@
 import { writeHeaders } from './driver/records.ts';
 import type { Receipt, Return } from './group/loans.ts';
+import type { Place } from './group/positions.ts';
 import type { Hub } from './hub.ts';
 import { PublishCall } from './publish/call.ts';
+
+/** A partition of a topic that was emptied, and behind the last of what was removed. */
+export interface Emptied extends Place {
+  readonly before: number;
+}
 
 /** What hears of topics that appear, and of the connection. */
 export interface Listener {
@@ -13,6 +19,7 @@ export interface Listener {
   returned?(back: Return): void;
   /** The owner has heard it. */
   receipt?(receipt: Receipt): void;
+  emptied(places: readonly Emptied[]): void;
   /** A topic was deleted and made again: what is known of its positions counts no more. */
   recreated(topic: string): void;
   /** Topics are gone that nobody here deleted. */
@@ -26,6 +33,7 @@ export interface Announcement {
   /** Kafka topics that were created, and that were deleted on purpose. */
   readonly topics?: readonly string[];
   readonly deleted?: readonly string[];
+  readonly emptied?: readonly Emptied[];
   readonly group?: string;
   readonly back?: Return;
   readonly receipt?: Receipt;
@@ -115,11 +123,12 @@ export class News {
         );
       }
     }
-    const { back, receipt, group } = news;
+    const { back, receipt, group, emptied } = news;
     for (const listener of this.listeners) {
       if (back !== undefined) listener.returned?.(back);
       if (receipt !== undefined) listener.receipt?.(receipt);
       if (group !== undefined) listener.groupDeleted(group);
+      if (emptied !== undefined) listener.emptied(emptied);
     }
   }
 

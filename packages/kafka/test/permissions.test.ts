@@ -76,3 +76,23 @@ it('says at once what an account may not', async () => {
     (error: unknown) => ConfigError.is(error) || (BusError.is(error) && !error.retryable),
   );
 });
+
+it('says that a topic cannot be emptied where this account may not', async () => {
+  await using owner = await connect('owner');
+  await owner.admin.ensureTopic('kept.all');
+  await using app = await connect('app', { provision: 'none' });
+  for (let n = 0; n < 5; n++) await app.publish('kept.all', n);
+  const refused: unknown = await app.admin.purge('kept.all').catch((error: unknown) => error);
+  expect(ConfigError.is(refused) && refused.message).toContain('may not delete');
+  expect((await owner.admin.browse('kept.all', undefined, 10)).records).toHaveLength(5);
+  expect(await owner.admin.purge('kept.all')).toBe(5);
+});
+
+it('says that a topic cannot be emptied that keeps the last of each key for ever', async () => {
+  const topics = { 'kept.latest': { kafkaConfig: { 'cleanup.policy': 'compact' } } };
+  await using owner = await connect('owner', { topics });
+  await owner.publish('kept.latest', 1, { key: 'a' });
+  const refused: unknown = await owner.admin.purge('kept.latest').catch((error: unknown) => error);
+  expect(ConfigError.is(refused) && refused.message).toContain('cleanup.policy');
+  expect((await owner.admin.browse('kept.latest', undefined, 10)).records).toHaveLength(1);
+});

@@ -48,6 +48,26 @@ const PRODUCE = 0;
 const causeOf = (error: unknown): unknown =>
   PublishError.is(error as Error) ? (error as PublishError).failures[0]!.error : error;
 
+it('a bus that only publishes finds the partitions that a topic has got', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  try {
+    await using bus = await makeBus();
+    const admin = rawKafka(brokers()).admin();
+    await admin.connect();
+    await bus.publish('grown', 0);
+    await admin.createPartitions({ topicPartitions: [{ topic: 'ambus.grown', count: 6 }] });
+    await vi.waitFor(async () => {
+      vi.advanceTimersByTime(30_000);
+      await Promise.all(Array.from({ length: 20 }, (_, n) => bus.publish('grown', n, { key: `${n}` })));
+      const ends = await admin.fetchTopicOffsets('ambus.grown');
+      expect(ends.every(({ high }) => high !== '0')).toBe(true);
+    }, 5_000);
+    await admin.disconnect();
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 it('a batch that times out does not make others come twice', { timeout: 60_000 }, async () => {
   await using bus = await makeBus({ requestTimeout: 1_500 }, { publishTimeout: 3_000 });
   for (const topic of ['twice.a', 'twice.b']) await bus.publish(topic, 0);

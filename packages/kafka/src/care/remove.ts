@@ -1,9 +1,11 @@
-import { UnsupportedError } from '@ambus/core';
-import { deleteRecords } from '../driver/log-requests.ts';
+import { type BusError, ConfigError, UnsupportedError } from '@ambus/core';
+import { Code, isRefusal, serverError } from '../driver/errors.ts';
+import { deleteRecords, type PartitionAnswer } from '../driver/log-requests.ts';
 import { writeHeaders } from '../driver/records.ts';
 import { CANCEL, REMOVE } from '../feed/part.ts';
 import type { Place } from '../group/positions.ts';
 import type { Hub } from '../hub.ts';
+import type { Emptied } from '../news.ts';
 import { PublishCall } from '../publish/call.ts';
 import { KafkaRecord } from '../wire/record.ts';
 import { deadIn } from './dead.ts';
@@ -37,6 +39,7 @@ export async function remove(hub: Hub, topic: string, positions: readonly string
     for (const offset of going) dead.add(offset);
     count += going.length;
     const before = Math.min(part.end, dead.endFrom(part.start));
+    // Where the server does not, the note is enough.
     if (before > part.start) await truncate(hub, [{ ...part, before }]);
   }
   return count;
@@ -46,16 +49,41 @@ export async function remove(hub: Hub, topic: string, positions: readonly string
  * Removes all records of a topic.
  *
  * @throws {UnsupportedError} where others lie between them
+ * @throws {ConfigError} where this account may not, or the topic's `cleanup.policy` does not let anybody
  */
 export async function purge(hub: Hub, topic: string): Promise<number> {
   refuseShared(hub, topic, 'emptied');
   const parts = await extents(hub, topic);
   const count = await depth(hub, parts);
-  await truncate(
+  const answers = await truncate(
     hub,
     parts.filter(({ start, end }) => end > start).map((part) => ({ ...part, before: part.end })),
   );
+  const gone = parts.filter(({ topic: name, partition }) =>
+    answers.some((one) => one.error === 0 && one.topic === name && one.partition === partition),
+  );
+  await tell(
+    hub,
+    gone.map((part) => ({ topic: part.topic, partition: part.partition, before: part.end })),
+  );
+  const failed = answers.find(({ error }) => error !== 0);
+  if (failed !== undefined) throw notEmptied(topic, failed);
   return count;
+}
+
+/** Members of groups have read ahead. Who does not hear it sees it by the log that they read on. */
+async function tell(hub: Hub, emptied: readonly Emptied[]): Promise<void> {
+  if (emptied.length === 0) return;
+  for (const listener of hub.listeners) listener.emptied(emptied);
+  await hub.announce({ emptied }).catch(() => {});
+}
+
+function notEmptied(topic: string, { topic: name, error }: PartitionAnswer): BusError {
+  const context = { broker: 'kafka', topic };
+  const doing = `emptying topic "${topic}" (Kafka topic "${name}")`;
+  if (isRefusal(error)) return new ConfigError(`${doing}: this account may not delete from it`, context);
+  if (error !== Code.policyViolation) return serverError(error, doing, topic);
+  return new ConfigError(`${doing}: its "cleanup.policy" has no "delete", so the server refuses it`, context);
 }
 
 /** @throws {UnsupportedError} for a topic that shares its Kafka topic with others */
@@ -81,13 +109,21 @@ export async function depth(hub: Hub, parts: readonly Extent[]): Promise<number>
   return count;
 }
 
-async function truncate(hub: Hub, places: readonly (Place & { readonly before: number })[]): Promise<void> {
+/** Removes what lies before a place; each answers for itself. */
+async function truncate(
+  hub: Hub,
+  places: readonly (Place & { readonly before: number })[],
+): Promise<readonly PartitionAnswer[]> {
+  const answers: PartitionAnswer[] = [];
   const byLeader = new Map<number, (Place & { before: number })[]>();
   for (const place of places) {
     const leader = hub.catalog.known(place.topic)?.leaders[place.partition] ?? -1;
     if (leader >= 0) byLeader.set(leader, [...(byLeader.get(leader) ?? []), place]);
+    else answers.push({ ...place, error: Code.leaderNotAvailable });
   }
-  for (const [leader, list] of byLeader) await hub.cluster.send(leader, deleteRecords(list, 5_000));
+  for (const [leader, list] of byLeader)
+    answers.push(...(await hub.cluster.send(leader, deleteRecords(list, 5_000))));
+  return answers;
 }
 
 /** Writes records without a body that say something about earlier ones of the partition. */

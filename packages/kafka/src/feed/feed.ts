@@ -1,4 +1,5 @@
 import type { BusError, Delivery, Sink, Source } from '@ambus/core';
+import type { Emptied } from '../news.ts';
 import type { Settings } from '../options.ts';
 import type { LogReader } from '../read/reader.ts';
 import { DROPPED, type Entry, LOST } from './entry.ts';
@@ -153,7 +154,7 @@ export class Feed {
     part.dirty = true;
     const entry = this.#lent.take(part, offset);
     if (due === undefined) part.ledger.settle(offset);
-    else part.ledger.wait(offset, due);
+    else if (!part.ledger.done(offset)) part.ledger.wait(offset, due);
     if (entry === undefined) return;
     if (due !== undefined) {
       if (due <= Date.now()) {
@@ -251,12 +252,29 @@ export class Feed {
 
   /** A record was removed from its topic: what was not handed out of it will not be. */
   removed(part: Part, offset: number): void {
-    const doomed = (entry: Identity): boolean => entry.part === part && entry.offset === offset;
     this.waiting.remove(part, offset);
-    this.#ready.drop(doomed, (entry) => this.#forget(entry));
-    this.#lanes.drop(doomed, (entry) => this.#forget(entry));
+    this.#drop((entry) => entry.part === part && entry.offset === offset);
     // Whoever has it need not say what becomes of it: its key must not wait for that.
     this.#lanes.tidy(this.#lent.take(part, offset)?.lane);
+  }
+
+  /** The first records of a part were removed. What another member has of them still holds its key until that is done. */
+  removedBefore(part: Part, end: number): void {
+    const doomed = (entry: Identity): boolean => entry.part === part && entry.offset < end;
+    this.#settlement.recall(doomed);
+    const out = [...part.out].filter(doomed);
+    if (this.#counted && out.length > 0) this.#sink.recall?.(out);
+    this.waiting.removeBefore(part, end);
+    this.#drop(doomed);
+  }
+
+  /** Topics were emptied. */
+  emptied(places: readonly Emptied[]): void {
+    for (const { topic, partition, before } of places) {
+      const part = this.parts.get(`${topic}/${partition}`);
+      // Its next owner sees it by the log.
+      if (part?.draining === false) part.begins(before);
+    }
   }
 
   /** Looks whether something can be handed out, or must be fetched. */
@@ -299,6 +317,11 @@ export class Feed {
 
   #pump(): void {
     if (!this.paused && !this.#moved.behind) this.#handout.pump();
+  }
+
+  #drop(doomed: (entry: Identity) => boolean): void {
+    this.#ready.drop(doomed, (entry) => this.#forget(entry));
+    this.#lanes.drop(doomed, (entry) => this.#forget(entry));
   }
 
   #forget(entry: Entry): void {

@@ -9,6 +9,7 @@ import {
 } from '@ambus/core';
 import { offsetsAt, type Place } from '../group/positions.ts';
 import type { Hub, Listener } from '../hub.ts';
+import type { Emptied } from '../news.ts';
 import { LogReader } from '../read/reader.ts';
 import { isLiteral } from '../topics/match.ts';
 import { Feed, type FeedHost } from './feed.ts';
@@ -69,6 +70,10 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
   }
 
   groupDeleted(): void {}
+
+  emptied(places: readonly Emptied[]): void {
+    this.#feed.emptied(places);
+  }
 
   recreated(topic: string): void {
     const parts = [...this.#feed.parts.values()].filter((part) => part.topic === topic);

@@ -69,6 +69,8 @@ export class Part implements Track {
   readonly #delayed = new Map<string, { readonly offset: number; readonly deliverAt: number }>();
   /** Read before all of the log was: a later record may cancel a delayed one, and retries do not go before all are known. */
   #held: Later[] | undefined;
+  /** Nothing before it is in the log any more, or was ever read. */
+  #begin: number;
   readonly #repeats: Repeats;
   readonly #latest = new Latest();
 
@@ -80,6 +82,7 @@ export class Part implements Track {
     this.slot = options.slot;
     this.ledger = options.ledger;
     this.offset = options.start;
+    this.#begin = options.start;
     this.#feed = feed;
     this.#repeats = new Repeats(feed.deduplicationWindow);
     this.#held = options.kind === 'd' || this.behind ? [] : undefined;
@@ -96,7 +99,7 @@ export class Part implements Track {
     return this.offset < (this.options.until ?? 0);
   }
 
-  take(records: readonly InRecord[], next: number, end: number): void {
+  take(records: readonly InRecord[], next: number, end: number, start = 0): void {
     this.end = end;
     let expected = this.offset;
     const floor = this.ledger.floor;
@@ -108,6 +111,7 @@ export class Part implements Track {
     if (next > expected) this.ledger.settle(expected, next);
     this.offset = next;
     if (this.ledger.floor > floor) this.dirty = true;
+    if (start > this.#begin) this.#cut(start);
     if (this.kind === 'd' ? next >= end : !this.behind) this.#letGo();
     this.#feed.read(this);
   }
@@ -119,11 +123,24 @@ export class Part implements Track {
       this.#feed.host.restarted(this, start);
       return;
     }
-    this.ledger.raise(start);
-    this.offset = Math.max(start, this.offset);
-    this.dirty = true;
+    this.begins(start);
+  }
+
+  /** Its log begins here now: what was before is gone, also what of it waits here. */
+  begins(start: number): void {
+    if (start <= this.#begin) return;
+    this.#cut(start);
     if (this.kind !== 'd' && !this.behind) this.#letGo();
     this.#feed.read(this);
+  }
+
+  #cut(start: number): void {
+    this.#begin = start;
+    this.offset = Math.max(start, this.offset);
+    this.ledger.raise(start);
+    this.dirty = true;
+    for (const [id, { offset }] of this.#delayed) if (offset < start) this.#delayed.delete(id);
+    this.#feed.removedBefore(this, start);
   }
 
   gone(error: BusError): void {

@@ -40,7 +40,7 @@ export class Settlement {
     const again = entry.again();
     const { lane, part } = entry;
     this.#handout.returned(entry, SETTLED);
-    if (!part.detached) {
+    if (!part.detached && !isGone(entry)) {
       part.dirty = true;
       const due = Date.now() + delay;
       part.ledger.wait(entry.offset, due);
@@ -63,7 +63,7 @@ export class Settlement {
       if (delivery.state !== OUT) continue;
       const { part, lane } = delivery;
       this.#handout.returned(delivery, SETTLED);
-      if (!part.detached) {
+      if (!part.detached && !isGone(delivery)) {
         part.ledger.release(delivery.offset);
         part.dirty = true;
         if (!part.draining) this.#feed.enter(delivery.again());
@@ -77,4 +77,9 @@ export class Settlement {
     const recalled = this.#handout.recall(which);
     if (recalled.length > 0) this.release(recalled);
   }
+}
+
+/** Whether it was removed from its topic while core had it: then it does not come again. */
+function isGone({ part, offset }: Entry): boolean {
+  return part.ledger.done(offset);
 }

@@ -74,6 +74,12 @@ export class Waiting {
     if (later !== undefined) this.#take(later);
   }
 
+  /** None of these will come. */
+  removeBefore(part: Part, end: number): void {
+    for (const later of [...(this.#parts.get(part)?.values() ?? [])])
+      if (later.offset < end) this.#take(later);
+  }
+
   /** Nothing of the part will come. */
   clear(part: Part): void {
     const own = this.#parts.get(part);

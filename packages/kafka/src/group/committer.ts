@@ -70,27 +70,31 @@ export class Committer implements Commits {
   }
 
   async #send(): Promise<void> {
-    const { membership, group } = this.#member;
-    if (membership === undefined || this.#closed) return this.lost();
-    const { parts, entries } = takeAccounts(this.#parts());
-    const number = ++this.#started;
-    if (entries.length === 0 && this.#flying > 0) {
-      this.#started--;
-      return;
-    }
+    if (this.#member.membership === undefined || this.#closed) return this.lost();
     this.#flying++;
+    let parts: readonly Part[] = [];
+    let number = 0;
     let ok = false;
     try {
-      if (entries.length > 0) {
-        const at = Date.now();
-        const node = await this.#cluster.coordinator(group);
-        const answers = await this.#cluster.send(node, offsetCommit(membership, entries));
+      const at = Date.now();
+      let node = -1;
+      // Before the accounts are taken: who takes longer to find it would store an older state behind a newer one. Not where
+      // there is nothing to store: the server may be gone.
+      if (this.#changed()) node = await this.#cluster.coordinator(this.#member.group);
+      const { membership } = this.#member;
+      if (membership === undefined) return;
+      const taken = takeAccounts(this.#parts());
+      parts = taken.parts;
+      const none = taken.entries.length === 0;
+      // Those that are under way have it all.
+      if (!none || this.#flying === 1) number = ++this.#started;
+      if (none) ok = true;
+      else {
+        const answers = await this.#cluster.send(node, offsetCommit(membership, taken.entries));
         const error = answers.find((one) => one.error !== 0 && one.error !== Code.unknownTopic)?.error ?? 0;
         react(this.#cluster, this.#member, error, membership.generation);
         ok = error === 0;
         if (ok) this.#member.alive(at);
-      } else {
-        ok = true;
       }
     } catch (error) {
       if (!BusError.is(error)) throw error;
@@ -109,5 +113,10 @@ export class Committer implements Commits {
       }
       if (this.#waiters.length > 0) this.#schedule();
     }
+  }
+
+  #changed(): boolean {
+    for (const { dirty } of this.#parts()) if (dirty) return true;
+    return false;
   }
 }

@@ -85,8 +85,9 @@ export class Loans {
         this.#feed.back(part, back.offset, back.untouched === true ? 0 : back.due);
       } else {
         // Told before to whoever owned the partition then.
-        ok = back.due === undefined && ledger.done(back.offset);
-        if (ok) this.#feed.back(part, back.offset, undefined);
+        const done = ledger.done(back.offset);
+        ok = done && back.due === undefined;
+        if (done) this.#feed.back(part, back.offset, undefined);
       }
       this.#answered.set(back.id, ok);
       if (this.#answered.size > REMEMBERED) this.#answered.delete(this.#answered.keys().next().value!);

@@ -52,7 +52,7 @@ export async function arrange(hub: Hub, records: readonly BusRecord[], single: b
     const kind = kindOf(record, Date.now());
     const topic = hub.catalog.known(hub.place(record.topic, kind)) ?? (await hub.topic(record.topic, kind));
     const out = toOut(record, kind);
-    const partition = partitionFor(record, kind, out, topic.leaders.length);
+    const partition = partitionFor(record, kind, out, topic);
     const key = `${topic.name}/${partition}`;
     let place = places.get(key);
     if (place === undefined) {

@@ -15,6 +15,7 @@ import { Feed, type FeedHost } from '../feed/feed.ts';
 import type { Part } from '../feed/part.ts';
 import { ensureSource } from '../feed/topics.ts';
 import type { Hub, Listener } from '../hub.ts';
+import type { Emptied } from '../news.ts';
 import { LogReader } from '../read/reader.ts';
 import { isLiteral } from '../topics/match.ts';
 import type { Commits } from './accounts.ts';
@@ -151,6 +152,10 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     if (group !== this.id || this.#closed) return;
     this.#fail(new ConfigError(`the group "${this.#source.group}" was deleted`, { broker: 'kafka' }));
     void this.close();
+  }
+
+  emptied(places: readonly Emptied[]): void {
+    this.#feed.emptied(places);
   }
 
   recreated(topic: string): void {

@@ -87,9 +87,9 @@ export class TransactionalCommitter implements Commits {
 
   async #prepare(record: BusRecord): Promise<void> {
     const kind = kindOf(record, Date.now());
-    const { leaders } = await this.#hub.topic(record.topic, kind);
+    const topic = await this.#hub.topic(record.topic, kind);
     if (kind !== 'd') return;
-    const partition = partitionFor(record, kind, toOut(record, kind), leaders.length);
+    const partition = partitionFor(record, kind, toOut(record, kind), topic);
     this.#hub.host.scheduled(record.id, `${partition}`);
   }
 

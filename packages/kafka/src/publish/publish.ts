@@ -121,7 +121,7 @@ function add(
     return;
   }
   const out = toOut(record, kind);
-  const partition = partitionFor(record, kind, out, topic.leaders.length);
+  const partition = partitionFor(record, kind, out, topic);
   if (kind === 'd') hub.host.scheduled(record.id, `${partition}`);
   hub.publisher.add(topic.name, partition, record.topic, out, call, index);
 }
@@ -131,9 +131,11 @@ export function toOut(record: BusRecord, kind: Kind): OutRecord {
   return toKafka(record, kind === 'd' ? record.deliverAt! : Date.now());
 }
 
-/** The partition, of `count`, that a record goes to. A delayed one always to the same: it may have to be found again. */
-export function partitionFor(record: BusRecord, kind: Kind, { key }: OutRecord, count: number): number {
+/** The partition of a topic that a record goes to. A delayed one always to the same: it may have to be found again. */
+export function partitionFor(record: BusRecord, kind: Kind, { key }: OutRecord, topic: KafkaTopic): number {
   const { deduplicationKey, id } = record;
+  const count = topic.leaders.length;
+  topic.used = true;
   if (key !== null) return partitionOf(key, count);
   if (deduplicationKey !== undefined) return partitionOf(Buffer.from(deduplicationKey), count);
   return kind === 'd' ? partitionOf(Buffer.from(id), count) : turn++ % count;

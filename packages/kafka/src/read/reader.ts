@@ -20,8 +20,9 @@ export interface Track {
    * What was fetched from `offset` on, and where to go on: behind `records`, also where there are none.
    *
    * @param end - the end of the log then
+   * @param start - its start
    */
-  take(records: readonly InRecord[], next: number, end: number): void;
+  take(records: readonly InRecord[], next: number, end: number, start: number): void;
   /** The server has nothing at `offset`: it begins at `start`, or ends at `end`, now. */
   outOfRange(start: number, end: number): void;
   /** The topic is gone, or this account may not read it. */
@@ -197,7 +198,7 @@ export class LogReader {
         this.#tracks.delete(track);
         this.#tracks.add(track);
       }
-      track.take(records, next, answer.lastStable);
+      track.take(records, next, answer.lastStable, answer.logStart);
     } else if (error === Code.offsetOutOfRange) {
       const place = [{ topic: track.topic, partition: track.partition }];
       const [start, end] = await Promise.all([

@@ -13,6 +13,8 @@ export interface KafkaTopic {
   readonly name: string;
   id: string;
   leaders: readonly number[];
+  /** Whether a record has got its partition by their number since that was asked for. */
+  used: boolean;
 }
 
 interface Creation {
@@ -106,6 +108,13 @@ export class Catalog {
     return this.refresh([...this.#topics.keys()]);
   }
 
+  /** Asks again for those whose number of partitions says where records go. */
+  async refreshUsed(): Promise<void> {
+    const used = this.all().filter((topic) => topic.used);
+    for (const topic of used) topic.used = false;
+    if (used.length > 0) await this.refresh(used.map(({ name }) => name));
+  }
+
   /** All topics on the server. */
   async refreshAll(): Promise<readonly KafkaTopic[]> {
     this.#askingAll ??= this.#askForAll();
@@ -175,7 +184,7 @@ export class Catalog {
       return;
     }
     const known = this.#topics.get(name);
-    if (known === undefined) this.#topics.set(name, { name, id, leaders });
+    if (known === undefined) this.#topics.set(name, { name, id, leaders, used: false });
     else {
       known.id = id;
       known.leaders = leaders;

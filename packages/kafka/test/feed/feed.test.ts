@@ -55,6 +55,37 @@ it('goes on with a key of which a record was removed', async () => {
   expect(offsets(got)).toEqual([1]);
 });
 
+for (const how of ['hears it', 'reads on'] as const) {
+  it(`hands out nothing that was emptied from under it, once it ${how}`, async () => {
+    const { feed, part, got } = feedOf({ prefetch: 1, order: 'block' });
+    const one = part();
+    one.take([raw(0, { key: KEY }), raw(1), raw(2, { key: KEY }), raw(3)], 4, 4);
+    await turn();
+    expect(offsets(got)).toEqual([0]);
+    if (how === 'hears it') feed.emptied([{ topic: 't', partition: 0, before: 3 }]);
+    one.take([raw(4, { key: KEY })], 5, 5, 3);
+    feed.retry(got[0]!, 0);
+    await turn();
+    expect([one.ledger.floor, one.ledger.due.size]).toEqual([3, 0]);
+    feed.settle([got[1]!]);
+    await turn();
+    expect(offsets(got)).toEqual([0, 3, 4]);
+    expect(one.queued).toBe(0);
+  });
+}
+
+it('hands out nothing again that was emptied while it was on its way', async () => {
+  const { feed, part, got } = feedOf();
+  const one = part();
+  one.take([raw(0), raw(1, { key: KEY })], 2, 2);
+  await turn();
+  feed.emptied([{ topic: 't', partition: 0, before: 2 }]);
+  feed.release(got);
+  await turn();
+  expect(offsets(got)).toEqual([0, 1]);
+  expect([one.out.size, one.queued, one.ledger.encode()]).toEqual([0, 0, '']);
+});
+
 it('leaves a record out that nobody can read, and says so', async () => {
   const { part, got, warned } = feedOf();
   const one = part();

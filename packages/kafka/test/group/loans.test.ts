@@ -24,17 +24,28 @@ function setup() {
   return { loans, one, got, receipts };
 }
 
-it('frees the key of a record that the server has deleted, when its holder says what became of it', async () => {
-  const { loans, one, got, receipts } = setup();
-  one.outOfRange(1, 2);
-  await turn();
-  expect(got).toEqual([]);
-  const back = { id: 'x', group: 'g', topic: 't', partition: 0, offset: 0, holder: 'other' };
-  await loans.heard(back);
-  await turn();
-  expect(offsets(got)).toEqual([1]);
-  expect(receipts).toEqual([{ id: 'x', ok: true }]);
-});
+for (const due of [undefined, Date.now()]) {
+  const became = due === undefined ? 'that it is done' : 'that it is to come again';
+  it(`frees the key of a record that the server has deleted, when its holder says ${became}`, async () => {
+    const { loans, one, got, receipts } = setup();
+    one.outOfRange(1, 2);
+    await turn();
+    expect(got).toEqual([]);
+    const back = {
+      id: 'x',
+      group: 'g',
+      topic: 't',
+      partition: 0,
+      offset: 0,
+      holder: 'other',
+      ...(due !== undefined && { due }),
+    };
+    await loans.heard(back);
+    await turn();
+    expect(offsets(got)).toEqual([1]);
+    expect(receipts).toEqual([{ id: 'x', ok: due === undefined }]);
+  });
+}
 
 it('frees the key of a record that the server has deleted, when its holder is gone', async () => {
   const { loans, one, got } = setup();
