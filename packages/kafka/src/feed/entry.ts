@@ -12,6 +12,9 @@ export const LOST = 3;
 /** Never to be handed out by this object: its partition was given up, or it was removed. */
 export const DROPPED = 4;
 
+/** What a record takes in memory beside its bytes, about. */
+const OVERHEAD = 512;
+
 /** The driver's view of one message. */
 export interface NativeMessage {
   readonly topic: string;
@@ -50,6 +53,12 @@ export class Entry implements Delivery {
     this.order = order;
     const { key } = record.raw;
     this.key = key === null ? undefined : key.toString('latin1');
+  }
+
+  /** What it takes in memory, about. */
+  get bytes(): number {
+    const { key, value, headers } = this.record.raw;
+    return OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0) + headers.length;
   }
 
   /** Itself, with a copy of its bytes: they hold nothing else that was read with them. */

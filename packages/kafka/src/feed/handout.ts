@@ -111,13 +111,13 @@ export class Handout {
       const entry = this.#ready.take();
       if (entry === undefined) break;
       const { lane, part } = entry;
-      if (part.full && entry.offset >= part.ledger.handed) {
+      if (lane !== undefined && (lane.next !== entry || lane.lent >= this.#lanes.most)) continue;
+      if (this.#counted && !part.room.take(entry)) {
         skipped ??= [];
         skipped.push(entry);
         continue;
       }
       if (lane !== undefined) {
-        if (lane.next !== entry || lane.lent >= this.#lanes.most) continue;
         lane.take();
         this.#lanes.offer(lane);
       }

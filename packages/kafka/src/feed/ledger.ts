@@ -1,9 +1,12 @@
+import { num, parse, readRanges, writeRanges } from './range-text.ts';
 import { Ranges } from './ranges.ts';
 
 /** What Kafka takes as metadata of a commit, with some room. */
 export const MAX_METADATA = 3_900;
 
-const FORM = 'a1';
+const FORM = 'a2';
+/** As it was written before there were bits in it. */
+const FORM_BEFORE = 'a1';
 
 /**
  * What a group knows of one partition: what is settled, how often the rest was handed out, what waits until when. It
@@ -67,13 +70,15 @@ export class Ledger {
 
   settle(offset: number, end: number = offset + 1): void {
     if (end <= this.floor) return;
-    if (end === offset + 1) {
-      this.counts.delete(offset);
-      this.due.delete(offset);
-      this.loans.delete(offset);
+    if (offset <= this.floor) {
+      this.#raise(end);
+      return;
     }
-    if (offset <= this.floor) this.#raise(end);
-    else this.settled.add(offset, end);
+    this.settled.add(offset, end);
+    for (const map of [this.counts, this.due, this.loans]) {
+      if (end === offset + 1) map.delete(offset);
+      else for (const one of map.keys()) if (one >= offset && one < end) map.delete(one);
+    }
   }
 
   /** The log begins here now: what was before is gone. */
@@ -104,6 +109,12 @@ export class Ledger {
     return Math.max(0, this.handed - this.floor - settled - waiting - idle);
   }
 
+  /** Characters that it takes, but for what it says of attempts and retries. */
+  get length(): number {
+    const ranges = [this.#settledBelow(this.handed), writeRanges(this.floor, this.#idleParts())];
+    return [FORM, num(this.handed - this.floor), ...ranges, '', '', this.#holders()].join(';').length;
+  }
+
   /** What travels with the commit. `undefined` while it is too long: then nothing more may be handed out. */
   encode(): string | undefined {
     if (this.handed === this.floor && this.settled.empty) return '';
@@ -119,26 +130,41 @@ export class Ledger {
     return [
       FORM,
       num(this.handed - this.floor),
-      this.#ranges(this.settled, end),
-      this.#ranges(this.idle),
-      this.#numbers(this.counts, (count) => num(count)),
-      this.#numbers(this.due, (due) => num(due)),
+      this.#settledBelow(end),
+      writeRanges(this.floor, this.#idleParts()),
+      this.#numbers(this.counts).join(','),
+      this.#numbers(this.due).join(','),
       this.#holders(),
     ].join(';');
   }
 
-  /** What must be kept at any price, where all of it is too long. */
-  encodeShort(): string {
-    const settled = this.#ranges(this.settled, this.handed);
-    const text = [FORM, num(this.handed - this.floor), settled, '', '', ''].join(';');
-    return text.length <= MAX_METADATA ? text : '';
+  /**
+   * What goes where all of it is too long. Above all what is done, since nobody expects that again; of the retries as many
+   * as there is room for: the others come at once. `told`: what lies from there on is told as if it was not done.
+   */
+  encodeShort(): { readonly text: string; readonly told: number } {
+    const fields = [FORM, num(this.handed - this.floor), '', '', '', '', ''];
+    let left = MAX_METADATA - fields.join(';').length;
+    const put = (field: number, text: string): boolean => {
+      if (text.length > left) return false;
+      fields[field] = text;
+      left -= text.length;
+      return true;
+    };
+    let told = this.handed;
+    while (!put(2, this.#settledBelow(told))) told = this.floor + Math.floor((told - this.floor) / 2);
+    put(6, this.#holders());
+    put(3, writeRanges(this.floor, this.#idleParts()));
+    put(4, fitting(this.#numbers(this.counts), left));
+    put(5, fitting(this.#numbers(this.due), left));
+    return { text: fields.join(';'), told: told === this.handed ? Number.POSITIVE_INFINITY : told };
   }
 
   static decode(floor: number, metadata: string): Ledger {
     const ledger = new Ledger(floor);
     const [form, handed = '', settled = '', idle = '', counts = '', due = '', loans = ''] =
       metadata.split(';');
-    if (form !== FORM) return ledger;
+    if (form !== FORM && form !== FORM_BEFORE) return ledger;
     ledger.handed = floor + parse(handed);
     for (const [start, end] of readRanges(floor, settled)) ledger.settled.add(start, end);
     for (const [start, end] of readRanges(floor, idle)) ledger.idle.add(start, end);
@@ -152,17 +178,23 @@ export class Ledger {
     return ledger;
   }
 
-  /** Each by its distance from the one before, and its length where that is not 1. */
-  #ranges(ranges: Ranges, limit: number = Number.POSITIVE_INFINITY): string {
-    let before = this.floor;
-    const parts: string[] = [];
-    for (const [start, till] of ranges) {
-      if (start >= limit) break;
-      const end = Math.min(till, limit);
-      parts.push(end - start === 1 ? num(start - before) : `${num(start - before)}.${num(end - start)}`);
-      before = end;
+  #settledBelow(end: number): string {
+    return writeRanges(this.floor, below(this.settled, end));
+  }
+
+  /** Nobody asks whether what is settled is idle, too: without gaps for it they are fewer. */
+  *#idleParts(): Generator<readonly [start: number, end: number]> {
+    let from: number | undefined;
+    let till = 0;
+    for (const [start, end] of this.idle) {
+      if (from === undefined) from = start;
+      else if (this.settled.endFrom(till) < start) {
+        yield [from, till];
+        from = start;
+      }
+      till = end;
     }
-    return parts.join(',');
+    if (from !== undefined) yield [from, till];
   }
 
   #holders(): string {
@@ -174,27 +206,25 @@ export class Ledger {
     return Array.from(holders, ([name, offsets]) => `${name}@${offsets.join(',')}`).join('|');
   }
 
-  #numbers(map: ReadonlyMap<number, number>, write: (value: number) => string): string {
-    return Array.from(map, ([offset, value]) => `${num(offset - this.floor)}.${write(value)}`).join(',');
+  #numbers(map: ReadonlyMap<number, number>): string[] {
+    return Array.from(map, ([offset, value]) => `${num(offset - this.floor)}.${num(value)}`);
   }
 }
 
-function num(value: number): string {
-  return value.toString(36);
+/** As many of these as there is room for. */
+function fitting(texts: readonly string[], room: number): string {
+  let end = 0;
+  for (let length = -1; end < texts.length; end++) {
+    length += texts[end]!.length + 1;
+    if (length > room) break;
+  }
+  return texts.slice(0, end).join(',');
 }
 
-function parse(text: string): number {
-  return Number.parseInt(text, 36) || 0;
-}
-
-function* readRanges(floor: number, text: string): Generator<readonly [number, number]> {
-  if (text === '') return;
-  let before = floor;
-  for (const part of text.split(',')) {
-    const [distance = '', length = '1'] = part.split('.');
-    const start = before + parse(distance);
-    before = start + parse(length);
-    yield [start, before];
+function* below(ranges: Ranges, limit: number): Generator<readonly [start: number, end: number]> {
+  for (const [start, end] of ranges) {
+    if (start >= limit) return;
+    yield [start, Math.min(end, limit)];
   }
 }
 

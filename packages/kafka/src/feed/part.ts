@@ -10,6 +10,7 @@ import { Latest } from './latest.ts';
 import type { Ledger } from './ledger.ts';
 import { readOrigin } from './origin.ts';
 import { Repeats } from './repeats.ts';
+import { Room } from './room.ts';
 import type { Later } from './waiting.ts';
 
 /** Says of a record without a body that it takes another one back: the offset of that, or its id. */
@@ -62,8 +63,9 @@ export class Part implements Track {
   dirty = false;
   /** The server's end of the log when it was last read. */
   end = 0;
-  /** Set when its account is too long: nothing more is handed out until it is shorter. */
-  full = false;
+  /** Where its account that was last committed was too long: from there on it does not tell what is done. */
+  told: number = Number.POSITIVE_INFINITY;
+  readonly room: Room;
   readonly #feed: Feed;
   /** Delayed records by id, until they are due, and when that is by their publisher. */
   readonly #delayed = new Map<string, { readonly offset: number; readonly deliverAt: number }>();
@@ -84,6 +86,7 @@ export class Part implements Track {
     this.offset = options.start;
     this.#begin = options.start;
     this.#feed = feed;
+    this.room = new Room(this, feed.source.order === 'block', () => feed.wake());
     this.#repeats = new Repeats(feed.deduplicationWindow);
     this.#held = options.kind === 'd' || this.behind ? [] : undefined;
   }

@@ -4,7 +4,7 @@ import type { Part } from './part.ts';
 
 /** Records of slow keys that may be parked, as a multiple of what is read ahead. */
 const PARKED = 20;
-/** Bytes that may wait in one subscription, parked ones included. */
+/** Bytes that what waits in one subscription may take, parked ones included. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
 /** How much of what was read waits to be handed out: reading stops where it is enough. */
@@ -40,8 +40,9 @@ export class Stock {
     part.queued = 0;
   }
 
-  #count({ part, key, record }: Entry, sign: 1 | -1): void {
-    const bytes = sign * (record.raw.value?.length ?? 0);
+  #count(entry: Entry, sign: 1 | -1): void {
+    const { part, key } = entry;
+    const bytes = sign * entry.bytes;
     part.queued += sign;
     part.bytes += bytes;
     this.#bytes += bytes;

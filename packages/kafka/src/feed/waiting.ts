@@ -9,8 +9,6 @@ import type { Part } from './part.ts';
 
 /** Bytes of bodies that are kept for what waits in one subscription; others are read again when they are due. */
 const KEPT = 4 * 1024 * 1024;
-/** What a record takes beside its bytes, about. */
-const OVERHEAD = 512;
 /** How many due records are looked at for where to read next. */
 const LOOKED_AT = 2_000;
 const BACKOFF = 50;
@@ -53,7 +51,7 @@ export class Waiting {
   /** Notes a record; it comes once `schedule` was called, too. */
   note(entry: Entry, due: number): Later {
     const { part, offset, order } = entry;
-    const bytes = size(entry);
+    const { bytes } = entry;
     const kept = this.#kept + bytes <= KEPT;
     if (kept) this.#kept += bytes;
     // By itself: what was read with it is not to stay for it.
@@ -127,7 +125,7 @@ export class Waiting {
 
   #take(later: Later): void {
     const { part, offset, entry } = later;
-    if (entry !== undefined) this.#kept -= size(entry);
+    if (entry !== undefined) this.#kept -= entry.bytes;
     // It may stand in the agenda for long.
     later.entry = undefined;
     const own = this.#parts.get(part);
@@ -179,9 +177,4 @@ function lowest(offsets: Iterable<number>): number {
     if (offset < low) low = offset;
   }
   return low;
-}
-
-function size({ record }: Entry): number {
-  const { key, value, headers } = record.raw;
-  return OVERHEAD + (key?.length ?? 0) + (value?.length ?? 0) + headers.length;
 }

@@ -36,9 +36,11 @@ export function takeAccounts(all: Iterable<Part>): Accounts {
     part.dirty = false;
     const { topic, partition, ledger } = part;
     const whole = ledger.encode();
-    part.full = whole === undefined;
-    const metadata = whole ?? ledger.encodeShort();
-    if (part.full && metadata === '') lossy = true;
+    part.room.measure();
+    const { text: metadata, told } =
+      whole === undefined ? ledger.encodeShort() : { text: whole, told: Number.POSITIVE_INFINITY };
+    part.told = told;
+    if (told !== Number.POSITIVE_INFINITY) lossy = true;
     parts.push(part);
     entries.push({ topic, partition, offset: ledger.floor, metadata });
   }

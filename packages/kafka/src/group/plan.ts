@@ -2,10 +2,12 @@ import { Reader, Writer } from '../driver/bytes.ts';
 
 /** What a member tells of itself when it joins. */
 export interface MemberState {
-  /** Slots that it still has, those that it is giving up included. */
+  /** Slots that it has, those that it is giving up or has not begun with included. */
   readonly owned: readonly number[];
   /** Of these, which it is giving up. */
   readonly draining: readonly number[];
+  /** Whether it has heard what is sent to the group, ever. */
+  readonly begun: boolean;
   /** Whether it wants any. */
   readonly wants: boolean;
   /** Whether its window is full and does not move: others go first. */

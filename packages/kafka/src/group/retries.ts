@@ -4,9 +4,6 @@ import type { Hub } from '../hub.ts';
 import { PublishCall } from '../publish/call.ts';
 import { sizeConfig } from '../topics/config.ts';
 
-/** Retries of one partition that its account holds; the next ones wait in a topic of the group's own. */
-export const MOST_WAITING = 48;
-
 /** Kept until they are settled, however long that takes. */
 const CONFIG = Object.freeze({ 'retention.ms': '-1' });
 

@@ -75,6 +75,7 @@ export class Slots {
     return {
       owned: [...this.#owned],
       draining: [...this.#draining],
+      begun: this.#existed,
       wants: this.#host.wants(),
       stuck: this.stuck,
       transaction: this.#host.transaction,
@@ -107,7 +108,7 @@ export class Slots {
     await this.#lookOnce();
     const marker = await readMarker(cluster, this.#group, names.control);
     // Nobody was there to hear it: what was sent meanwhile is for nobody.
-    const fleeting = this.#source.channel !== 'durable' && members.every(({ owned }) => owned.length === 0);
+    const fleeting = this.#source.channel !== 'durable' && members.every(({ begun }) => !begun);
     this.#making = undefined;
     if (marker !== undefined && !fleeting) return marker.slots;
     if (this.#hub.host.provision === 'none' && !fleeting) return this.state().slots;
@@ -123,6 +124,8 @@ export class Slots {
     this.#host.membersAre(this.members, assignment);
     this.#pendingPlan = assignment.pending;
     this.#adopting = true;
+    // Before anything is waited for: if it joins again meanwhile, nobody else is to get them.
+    for (const slot of assignment.slots) this.#owned.add(slot);
     void this.#adopt(assignment, epoch).catch((error: unknown) => {
       if (epoch !== this.#epoch) return;
       this.#adopting = false;
@@ -203,7 +206,6 @@ export class Slots {
         if (this.#host.transaction !== undefined) this.#feed.recall(part);
       }
     }
-    for (const slot of slots) this.#owned.add(slot);
     await this.#lookOnce();
     await this.#open(epoch);
     if (epoch !== this.#epoch) return;

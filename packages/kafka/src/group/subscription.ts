@@ -10,9 +10,10 @@ import {
   UnsupportedError,
 } from '@ambus/core';
 import { wait } from '../driver/cluster.ts';
-import { type Entry, OUT } from '../feed/entry.ts';
+import { type Entry, OUT, SETTLED } from '../feed/entry.ts';
 import { Feed, type FeedHost } from '../feed/feed.ts';
 import type { Part } from '../feed/part.ts';
+import { MOST_WAITING } from '../feed/room.ts';
 import { ensureSource } from '../feed/topics.ts';
 import type { Hub, Listener } from '../hub.ts';
 import type { Emptied } from '../news.ts';
@@ -24,7 +25,7 @@ import { Committer } from './committer.ts';
 import { Loans, type Receipt, type Return } from './loans.ts';
 import { GroupMember } from './member.ts';
 import { type Place, readMarker } from './positions.ts';
-import { MOST_WAITING, moveToRetries } from './retries.ts';
+import { moveToRetries } from './retries.ts';
 import { Slots } from './slots.ts';
 import { newTransactionalId } from './transaction.ts';
 import { TransactionalCommitter } from './transactional-committer.ts';
@@ -231,8 +232,12 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       this.#later();
       return refused.length === 0 ? NONE : refused;
     }
-    const kept = await this.#committer.commit();
-    return kept ? refused : deliveries;
+    if (!(await this.#committer.commit())) return deliveries;
+    for (const entry of deliveries as readonly Entry[]) {
+      const { state, part, offset } = entry;
+      if (state === SETTLED && !part.detached && offset >= part.told) refused.push(entry);
+    }
+    return refused;
   }
 
   async nack(delivery: Delivery, delay: number): Promise<readonly Delivery[]> {
@@ -240,9 +245,9 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     const [away] = this.#away([delivery]);
     const entry = delivery as Entry;
     entry.staged = undefined;
-    if (away === undefined && entry.state === OUT && (await this.#queued(entry, delay))) {
+    // At once where it stays: those that fail together are to be counted one by one.
+    if (away === undefined && entry.state === OUT && this.#moves(entry) && (await this.#queued(entry, delay)))
       return this.ack([delivery]);
-    }
     if (!this.#feed.retry(delivery, delay)) return [delivery];
     if (away !== undefined)
       return (await this.#giveBack(away, { due: Date.now() + delay })) ? NONE : [delivery];
@@ -274,9 +279,14 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     return this.#loans.giveBack(part, offset, this.#member.membership?.member ?? '', how);
   }
 
-  /** Puts a retry into the group's own topic where the account of its partition holds enough of them. */
+  /** Whether the account of its partition holds enough retries. */
+  #moves({ key, part }: Entry): boolean {
+    if (this.#source.order === 'block' && key !== undefined) return false;
+    return part.ledger.due.size >= MOST_WAITING;
+  }
+
+  /** Puts a retry into the group's own topic. */
   async #queued(entry: Entry, delay: number): Promise<boolean> {
-    if (this.#source.order === 'block' || entry.part.ledger.due.size < MOST_WAITING) return false;
     const { part, offset } = entry;
     // Where the answer was lost it may be there all the same, and have been read.
     return moveToRetries(this.#hub, this.id, this.#slots.count, entry, Date.now() + delay).catch(() =>

@@ -69,20 +69,88 @@ it('counts, settles and keeps what a plain list of records would, through every 
   }
 });
 
-it('says that it is too long, and then still tells what is settled, where that fits', () => {
+/** Every other record is done, and the rest as `rest` says. */
+function alternating(until: number, rest: (ledger: Ledger, offset: number) => void): Ledger {
   const ledger = new Ledger(0);
-  for (let offset = 1; offset < 1_000; offset += 2) {
-    ledger.hand(offset);
-    ledger.hand(offset - 1);
-    ledger.wait(offset - 1, 1_700_000_000_000);
-    ledger.settle(offset);
+  for (let offset = 0; offset < until; offset++) ledger.hand(offset);
+  for (let offset = 0; offset < until; offset++) {
+    if (offset % 2 === 1) ledger.settle(offset);
+    else rest(ledger, offset);
   }
+  return ledger;
+}
+
+it('has room for some ten thousand records that are done and that were not begun with, in turns', () => {
+  const ledger = alternating(20_000, (own, offset) => own.release(offset));
+  const text = ledger.encode();
+  expect(text?.length).toBeLessThanOrEqual(MAX_METADATA);
+  const read = Ledger.decode(0, text!);
+  for (let offset = 0; offset < 20_000; offset++) {
+    expect(read.done(offset)).toBe(offset % 2 === 1);
+    if (offset % 2 === 0) expect(read.count(offset)).toBe(0);
+  }
+  expect(read.inFlight).toBe(0);
+});
+
+it('tells short and long ranges of what is done and what is not, in any mixture', () => {
+  const next = random(5);
+  for (let round = 0; round < 200; round++) {
+    const ledger = new Ledger(BASE);
+    const longest = [2, 8, 300, 40_000][next(4)]!;
+    for (let n = next(60), at = BASE; n > 0; n--) {
+      at += 1 + next(next(2) === 0 ? 3 : longest);
+      const end = at + 1 + next(next(2) === 0 ? 3 : longest);
+      ledger.settle(at, end);
+      at = end;
+    }
+    for (const [, end] of ledger.settled) ledger.hand(end);
+    const read = Ledger.decode(BASE, ledger.encode()!);
+    expect([...read.settled]).toEqual([...ledger.settled]);
+    expect(read.handed).toBe(ledger.handed);
+    for (const [start, end] of ledger.settled) expect([read.count(end), read.done(start)]).toEqual([1, true]);
+  }
+});
+
+it('says that it is too long, and then still tells what is done, and as many retries as there is room for', () => {
+  const due = 1_700_000_000_000;
+  const ledger = alternating(1_000, (own, offset) => own.wait(offset, due));
   expect(ledger.encode()).toBeUndefined();
-  const short = Ledger.decode(0, ledger.encodeShort());
+  const { text, told } = ledger.encodeShort();
+  expect(text.length).toBeLessThanOrEqual(MAX_METADATA);
+  expect(told).toBe(Number.POSITIVE_INFINITY);
+  const short = Ledger.decode(0, text);
   expect([short.done(1), short.done(2), short.done(999)]).toEqual([true, false, true]);
+  expect(short.due.size).toBeGreaterThan(200);
+  for (const [offset, time] of short.due) expect([offset % 2, time]).toEqual([0, due]);
   for (let offset = 0; offset < 1_000; offset += 2) ledger.settle(offset);
   expect(ledger.encode()).toBe('');
   expect(ledger.floor).toBe(1_000);
+});
+
+it('says from where on it does not tell what is done, where even that is too long', () => {
+  const ledger = alternating(100_000, () => {});
+  const { text, told } = ledger.encodeShort();
+  const short = Ledger.decode(0, text);
+  expect(told).toBeGreaterThan(10_000);
+  for (let offset = 1; offset < 100_000; offset += 2) expect(short.done(offset)).toBe(offset < told);
+});
+
+it('reads what was written before there were bits in it', () => {
+  const ledger = Ledger.decode(10, 'a1;14;1.3,5;0,a.3;2.4;2.loyw3v28;me@7');
+  expect([...ledger.settled]).toEqual([
+    [11, 14],
+    [19, 20],
+  ]);
+  expect([...ledger.idle]).toEqual([
+    [10, 11],
+    [21, 24],
+  ]);
+  expect([ledger.handed, ledger.count(12), ledger.due.get(12), ledger.loans.get(17)]).toEqual([
+    50,
+    4,
+    1_700_000_000_000,
+    'me',
+  ]);
 });
 
 it('begins anew where its metadata is not its own', () => {

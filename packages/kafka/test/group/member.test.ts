@@ -50,7 +50,7 @@ function setup(answer: Answer, instance: string | null = null) {
     requestTimeout: 1_000,
   } as Settings;
   member = new GroupMember('group', cluster, settings, {
-    state: () => ({ owned: [], draining: [], wants: true, stuck: false, slots: 1 }),
+    state: () => ({ owned: [], draining: [], begun: false, wants: true, stuck: false, slots: 1 }),
     topics: async () => ['t'],
     slots: async () => 1,
     assigned: (assignment) => void given.push(assignment),

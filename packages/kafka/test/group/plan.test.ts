@@ -10,7 +10,10 @@ import {
 import { random } from '../feed/support.ts';
 
 function member(id: string, state: Partial<Member['state']> = {}): Member {
-  return { id, state: { owned: [], draining: [], wants: true, stuck: false, slots: 6, ...state } };
+  return {
+    id,
+    state: { owned: [], draining: [], begun: false, wants: true, stuck: false, slots: 6, ...state },
+  };
 }
 
 it('shares slots evenly', () => {
