@@ -189,7 +189,8 @@ it('settles what is delayed and not there any more when it is due', async () => 
 it('takes back what is cancelled, whether its bytes are kept or not', async () => {
   const { part, got, log } = feedOf({ prefetch: 10_000 });
   const one = part({ kind: 'd' });
-  const due = Date.now() + 200;
+  // They have to be cancelled before they are due.
+  const due = Date.now() + 1_000;
   const records = Array.from({ length: 200 }, (_, offset) => delayed(offset, due, 50_000));
   for (const record of records) log.set(record.offset, record);
   one.take(records, 200, 202);
@@ -200,7 +201,7 @@ it('takes back what is cancelled, whether its bytes are kept or not', async () =
       headers: writeHeaders([['ambus-kafka-cancel', `id-${id}`]]),
     });
   one.take([note(200, 0), note(201, 199)], 202, 202);
-  await expect.poll(() => got.length).toBe(198);
+  await expect.poll(() => got.length, { timeout: 5_000 }).toBe(198);
   await turn();
   expect(offsets(got).sort((a, b) => a - b)).toEqual(Array.from({ length: 198 }, (_, n) => n + 1));
 });
