@@ -8,7 +8,8 @@ import { basicsPull } from './basics-pull.ts';
 import { basicsRaw } from './basics-raw.ts';
 import { basicsTraffic } from './basics-traffic.ts';
 import { batching } from './batching.ts';
-import { batchingPull } from './batching-pull.ts';
+import { batchingReceive } from './batching-receive.ts';
+import { batchingStreams } from './batching-streams.ts';
 import { batchingWindow } from './batching-window.ts';
 import { deadLetters } from './dead-letters.ts';
 import { deadLettersCare } from './dead-letters-care.ts';
@@ -96,7 +97,8 @@ export const suite: readonly Case[] = [
   ...deliveryExactlyOnce,
   ...deliveryTransactions,
   ...batching,
-  ...batchingPull,
+  ...batchingStreams,
+  ...batchingReceive,
   ...batchingWindow,
   ...resilience,
   ...resilienceEvents,

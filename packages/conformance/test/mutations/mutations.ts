@@ -29,8 +29,8 @@ export const mutations: readonly Mutation[] = [
   {
     guarantee: '3: without a group every subscription gets its own copy',
     file: 'subscribe/consumer.ts',
-    find: '{ pattern, channel, group, from, prefetch, order: retry.order, transaction },',
-    replace: "{ pattern, channel, group: group ?? 'all', from, prefetch, order: retry.order, transaction },",
+    find: '{ pattern, channel, group, from, prefetch, room, order: retry.order, transaction },',
+    replace: "{ pattern, channel, group: group ?? 'all', from, prefetch, room, order: retry.order, transaction },",
     cases: 'groups/',
   },
   {
@@ -100,7 +100,7 @@ export const mutations: readonly Mutation[] = [
   {
     guarantee: '12: never more than prefetch unsettled',
     file: 'subscribe/consumer.ts',
-    find: '{ pattern, channel, group, from, prefetch, order: retry.order, transaction },',
+    find: '{ pattern, channel, group, from, prefetch, room, order: retry.order, transaction },',
     replace: '{ pattern, channel, group, from, prefetch: prefetch + 50, order: retry.order, transaction },',
     cases: 'batching/',
   },

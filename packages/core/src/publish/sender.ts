@@ -10,22 +10,12 @@ import { composePublish, type Middleware, type Outgoing } from '../middleware/mi
 import type { Message } from '../subscribe/message.ts';
 import type { Topic } from '../topic/table.ts';
 import { buildRecord, type Internal, type RecordDefaults, type Stage } from './build-record.ts';
+import { FREE, KeyOrder, type Place } from './key-order.ts';
 import { PUBLISH_SPEC, type PublishOptions } from './options.ts';
 import type { Receipt } from './receipt.ts';
 
 /** Breakers that are remembered, one a topic; the map is dropped when it has grown to this. */
 const REMEMBERED_BREAKERS = 10_000;
-
-/** Where a publish stands among those of its key that take their time. */
-interface Place {
-  /** Settles when all before it have been handed on, or will not be. */
-  readonly before: Promise<void> | undefined;
-  readonly done: () => void;
-}
-
-const FREE: Place = { before: undefined, done: () => {} };
-
-const laneOf = (topic: string, key: string): string => `${topic} ${key}`;
 
 /** The way of a message out of the bus: options, middleware, breaker, wire form, publisher. */
 export class Sender {
@@ -40,8 +30,7 @@ export class Sender {
   readonly #underWay = new Set<Promise<unknown>>();
   /** Records that wait for the connection. */
   #held = 0;
-  /** By topic and key: settles when the last record that takes its time to be made has been handed on. */
-  readonly #making = new Map<string, Promise<void>>();
+  readonly #order = new KeyOrder();
 
   constructor(
     core: Omit<Core, 'publish'>,
@@ -156,7 +145,7 @@ export class Sender {
     options: PublishOptions | undefined,
     internal: Internal | undefined,
   ): Promise<Receipt> {
-    const place = options?.key === undefined ? undefined : this.#place(topic.name, options.key);
+    const place = options?.key === undefined ? undefined : this.#order.take(topic.name, options.key);
     const outgoing: Outgoing = { topic: topic.name, data, options: options ?? {}, kind };
     const send = composePublish(this.#middleware, async (changed) => {
       checkOptions('publish option', changed.options, PUBLISH_SPEC);
@@ -185,7 +174,7 @@ export class Sender {
     const sent =
       place !== undefined
         ? this.#track(this.#handAt(place, record, internal?.stage))
-        : record instanceof Promise || this.#making.size > 0
+        : record instanceof Promise || !this.#order.isIdle
           ? this.#track(this.#inTurn(record, topic, options?.key, internal?.stage))
           : this.#hand(record, internal?.stage);
     return signal === undefined ? sent : abortable(sent, topic.name, signal);
@@ -198,22 +187,10 @@ export class Sender {
     key: string | undefined,
     stage: Stage | undefined,
   ): Promise<Receipt> {
-    const isBusy = key !== undefined && this.#making.has(laneOf(topic.name, key));
+    const isBusy = key !== undefined && this.#order.isBusy(topic.name, key);
     if (!isBusy && !(record instanceof Promise)) return this.#hand(record, stage);
-    const place = key === undefined ? FREE : this.#place(topic.name, key);
+    const place = key === undefined ? FREE : this.#order.take(topic.name, key);
     return this.#handAt(place, record, stage).finally(place.done);
-  }
-
-  /** The next place among the publishes of a key. */
-  #place(topic: string, key: string): Place {
-    const lane = laneOf(topic, key);
-    const before = this.#making.get(lane);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const passed: Promise<void> = Promise.all([promise, before]).then(() => {
-      if (this.#making.get(lane) === passed) this.#making.delete(lane);
-    });
-    this.#making.set(lane, passed);
-    return { before, done: resolve };
   }
 
   async #handAt(
