@@ -30,7 +30,8 @@ export const mutations: readonly Mutation[] = [
     guarantee: '3: without a group every subscription gets its own copy',
     file: 'subscribe/consumer.ts',
     find: '{ pattern, channel, group, from, prefetch, room, order: retry.order, transaction },',
-    replace: "{ pattern, channel, group: group ?? 'all', from, prefetch, room, order: retry.order, transaction },",
+    replace:
+      "{ pattern, channel, group: group ?? 'all', from, prefetch, room, order: retry.order, transaction },",
     cases: 'groups/',
   },
   {
