@@ -112,7 +112,7 @@ export class Puller {
     this.#opening ??= this.#open(this.#wanted, (message) => this.#take(message), forget).then(
       (consumer) => {
         this.#consumer = consumer;
-        // All that waited have given up.
+        // More may wait by now, or nobody.
         void this.#rest();
         return consumer;
       },
