@@ -190,7 +190,7 @@ export class Sender {
     const isBusy = key !== undefined && this.#order.isBusy(topic.name, key);
     if (!isBusy && !(record instanceof Promise)) return this.#hand(record, stage);
     const place = key === undefined ? FREE : this.#order.take(topic.name, key);
-    return this.#handAt(place, record, stage).finally(place.done);
+    return this.#handAt(place, record, stage);
   }
 
   async #handAt(
@@ -198,9 +198,14 @@ export class Sender {
     record: BusRecord | Promise<BusRecord>,
     stage: Stage | undefined,
   ): Promise<Receipt> {
-    const [made] = await Promise.all([record, place.before]);
-    const sent = this.#hand(made, stage);
-    place.done();
+    let sent: Promise<Receipt>;
+    try {
+      const [made] = await Promise.all([record, place.before]);
+      sent = this.#hand(made, stage);
+    } finally {
+      // Whoever comes next need not wait for the broker.
+      place.done();
+    }
     return sent;
   }
 
