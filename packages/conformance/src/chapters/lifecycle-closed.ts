@@ -3,6 +3,7 @@ import { ClosedError } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { numbers } from '../helpers/sequence.ts';
+import { untilAborted } from '../helpers/until-aborted.ts';
 
 /** A bus that is closed, or about to be. */
 export const lifecycleClosed: readonly Case[] = chapter('lifecycle', [
@@ -66,9 +67,7 @@ export const lifecycleClosed: readonly Case[] = chapter('lifecycle', [
         topic,
         ({ signal }) => {
           running++;
-          return new Promise((_, reject) => {
-            signal.addEventListener('abort', () => reject(signal.reason as Error));
-          });
+          return untilAborted(signal);
         },
         { group, retry: false },
       );

@@ -11,6 +11,7 @@ import { type Case, chapter } from '../case.ts';
 import { settled, standingGroup } from '../helpers/groups.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { distinct, numbers } from '../helpers/sequence.ts';
+import { untilAborted } from '../helpers/until-aborted.ts';
 import { wrapBroker } from '../helpers/wrapped-broker.ts';
 
 const MANY = 10_000;
@@ -128,9 +129,7 @@ const closing: readonly Case[] = [
         topic,
         ({ signal }) => {
           running++;
-          return new Promise((_, reject) => {
-            signal.addEventListener('abort', () => reject(signal.reason as Error));
-          });
+          return untilAborted(signal);
         },
         { group, retry: { maxRetries: 3, delays: [60_000] }, concurrency: 3 },
       );
