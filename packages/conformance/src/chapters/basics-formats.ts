@@ -15,6 +15,17 @@ const upsideDown = (contentType: string): Serializer => ({
   deserialize: (body) => JSON.parse(Buffer.from(body.map((byte) => 0xff - byte)).toString()),
 });
 
+/** Reads what it has written for the same topic, and nothing else: a schema of its own for each. */
+const byTopic = (contentType: string): Serializer => ({
+  contentType,
+  serialize: (data, { topic }) => Buffer.from(JSON.stringify([topic, data])),
+  deserialize(body, { topic }) {
+    const [written, data] = JSON.parse(Buffer.from(body).toString());
+    assert.equal(topic, written);
+    return data;
+  },
+});
+
 /** As `upsideDown`, and takes its time. */
 const slowly = (contentType: string): Serializer => {
   const { serialize, deserialize } = upsideDown(contentType);
@@ -102,6 +113,28 @@ export const basicsFormats: readonly Case[] = chapter('basics', [
       const other = await arrival(t, otherGot, () => bus.publish(t.topic('other'), 2));
       assert.deepEqual([one.data, one.contentType], [1, 'application/x-mine']);
       assert.deepEqual([other.data, other.contentType], [2, 'application/json']);
+    },
+  },
+  {
+    id: 'basics/serializer-topic',
+    name: 'a serializer is told the same topic on both sides, also for an answer and a dead letter',
+    async run(t) {
+      const [topic, dead] = [t.topic(), t.topic('dead')];
+      const bus = await t.bus({
+        serializer: byTopic('application/x-by-topic'),
+        deadLetter: { topic: dead },
+        retry: { maxRetries: 0 },
+      });
+      const letters = await collectDeadLetters(t, bus, dead);
+      await bus.respond(topic, ({ data }) => ({ heard: data }));
+      assert.deepEqual((await bus.request(topic, 1)).data, { heard: 1 });
+      const [answer] = await bus.scatter(topic, 2, { max: 1 });
+      assert.deepEqual(answer?.data, { heard: 2 });
+      const failing = t.topic('failing');
+      const fail = (): never => assert.fail('it is to be a dead letter');
+      await bus.subscribe(failing, fail, { group: t.name() });
+      const letter = await arrival(t, letters, () => bus.publish(failing, 3));
+      assert.equal(letter.data, 3);
     },
   },
   {

@@ -210,7 +210,7 @@ export class Requester {
         responder,
       );
     try {
-      const decoding = decode(message, this.#core.decoding);
+      const decoding = decode(message, this.#core.decoding, topic);
       if (decoding === undefined) void reply();
       else decoding.then(reply, undecodable);
     } catch (cause) {

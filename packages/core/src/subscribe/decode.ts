@@ -18,10 +18,11 @@ export interface Decoding {
  * Fills in `message.data`. Asynchronous only where compression, the serializer or the schema is. A dead letter that cannot
  * be decoded has none.
  *
+ * @param asked - the topic of the request that it answers: an answer's own is an address
  * @throws {SerializationError | ValidationError} also as a rejection; another try cannot help either, unless `isOutage`
  */
-export function decode(message: IncomingMessage, decoding: Decoding): void | Promise<void> {
-  if (message.record.extensions?.deadLetter === undefined) return decodeBody(message, decoding);
+export function decode(message: IncomingMessage, decoding: Decoding, asked?: string): void | Promise<void> {
+  if (message.record.extensions?.deadLetter === undefined) return decodeBody(message, decoding, asked);
   // Bytes that cannot be decoded are one reason to lie in the dead letters: whoever handles them there gets the bytes.
   try {
     return decodeBody(message, decoding)?.catch(unlessOutage);
@@ -41,33 +42,31 @@ function unlessOutage(error: unknown): void {
   if (isOutage(error)) throw error;
 }
 
-function decodeBody(message: IncomingMessage, decoding: Decoding): void | Promise<void> {
+function decodeBody(message: IncomingMessage, decoding: Decoding, asked?: string): void | Promise<void> {
   const { contentEncoding } = message.record;
-  if (contentEncoding === undefined) return deserialize(message, decoding);
+  if (contentEncoding === undefined) return deserialize(message, decoding, asked);
   return decompress(contentEncoding, message.record.body, decoding.maxDecompressedBytes).then((body) => {
     message.decompressed = body;
-    return deserialize(message, decoding);
+    return deserialize(message, decoding, asked);
   });
 }
 
-function deserialize(message: IncomingMessage, decoding: Decoding): void | Promise<void> {
+function deserialize(message: IncomingMessage, decoding: Decoding, asked?: string): void | Promise<void> {
   const { record } = message;
   const serializer = decoding.serializers.find(record.contentType);
   // A copy: the handler may write into what it gets, and `body` is for the next attempt, the dead letter, and others.
   if (serializer === undefined) return accept(message, new Uint8Array(message.bytes), decoding);
   let data: unknown;
   try {
-    // A message is its own context, but for a dead letter's.
-    const context = record.extensions?.deadLetter === undefined ? message : originOf(message);
-    data = serializer.deserialize(message.bytes, context);
+    data = serializer.deserialize(message.bytes, contextOf(message, asked));
   } catch (error) {
-    throw undecodable(record.topic, error);
+    throw undecodable(asked ?? record.topic, error);
   }
   if (!(data instanceof Promise)) return accept(message, data, decoding);
   return data.then(
     (settled) => accept(message, settled, decoding),
     (error: unknown) => {
-      throw undecodable(record.topic, error);
+      throw undecodable(asked ?? record.topic, error);
     },
   );
 }
@@ -88,8 +87,10 @@ function accept(message: IncomingMessage, data: unknown, { topics }: Decoding): 
   message.data = valid;
 }
 
-/** A dead letter's body is what was published to the topic where it failed. */
-function originOf(message: IncomingMessage): SerializerContext {
+/** A message is its own context, but for an answer, and for a dead letter: its body is what was published where it failed. */
+function contextOf(message: IncomingMessage, asked: string | undefined): SerializerContext {
+  if (asked !== undefined) return { topic: asked, headers: message.headers };
+  if (message.record.extensions?.deadLetter === undefined) return message;
   return { topic: message.failure?.topic ?? message.topic, headers: message.headers };
 }
 
