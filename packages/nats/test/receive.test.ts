@@ -72,3 +72,25 @@ it('keeps the order of keys that it gives back between calls', async () => {
     expect(data).toEqual(Array.from({ length: count / 12 }, (_, n) => first + n * 12));
   }
 });
+
+it('does not count what is published in the moment in which a call ends', async () => {
+  await using bus = await busOf('moments');
+  await using other = await busOf('moments');
+  await bus.admin.ensureGroup('busy', 'g', 'new');
+  let published = 0;
+  let isOver = false;
+  const publishing = (async () => {
+    while (!isOver) await Promise.all([1, 2, 3, 4].map(() => other.publish('busy', published++)));
+  })();
+  const attempts = new Map<unknown, number>();
+  const take = async (timeout: number): Promise<void> => {
+    const messages = await bus.receive('busy', { group: 'g', max: 1_000, timeout });
+    for (const { data, attempt } of messages) attempts.set(data, attempt);
+    await Promise.all(messages.map((message) => message.ack()));
+  };
+  for (let call = 0; call < 80; call++) await take(1);
+  isOver = true;
+  await publishing;
+  while (attempts.size < published) await take(100);
+  expect(new Set(attempts.values())).toEqual(new Set([1]));
+});

@@ -52,6 +52,8 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   #queue: Incoming[] = [];
   #looking: Promise<void> | undefined;
   #lookedUp = 0;
+  /** Numbers of what was sent to nobody just before. */
+  readonly #missed = new Set<number>();
   /** Numbers of what a lane has given back and what has not come again. */
   readonly #returned = new Set<number>();
   /** Whether that is all that may come out of order. */
@@ -169,7 +171,8 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     this.#owner.missing(this);
   }
 
-  arrived(messages: readonly Incoming[]): void {
+  arrived(messages: readonly Incoming[], isAgain: boolean): void {
+    if (isAgain) this.#miss(messages);
     const { link } = this.#owner.space;
     // The process has slept: what lay in its socket may be somebody else's by now, and comes again.
     if (messages.length > 0 && Date.now() - link.lastTick > Math.max(this.ackWait / 2, 2_500)) {
@@ -182,6 +185,13 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     }
     this.#accept(messages);
     this.#owner.changed();
+  }
+
+  #miss(messages: readonly Incoming[]): void {
+    for (const { reply } of messages) {
+      const { seq, delivered } = placeOf(reply);
+      if (delivered > 1) this.#missed.add(seq);
+    }
   }
 
   #accept(messages: readonly Incoming[]): void {
@@ -227,7 +237,8 @@ export class ClassFlow implements FlowOwner, LaneOwner {
       this.#lookedUp = 0;
       for (const [at, message] of batch.entries()) {
         const place = places[at]!;
-        this.#add(message, place, Math.max(place.delivered - releases[at]!, 1), now);
+        const missed = this.#missed.delete(place.seq) ? 1 : 0;
+        this.#add(message, place, Math.max(place.delivered - releases[at]! - missed, 1), now);
       }
     }
     this.#looking = undefined;

@@ -26,10 +26,13 @@ const PAUSE = 150;
 /** Milliseconds that a server alone may take to send what was asked for, and between two looks whether it has. */
 const CATCH_UP = 1_000;
 const ON_ITS_WAY = 20;
+/** Milliseconds in which it sends again what it has sent to nobody. */
+const AGAIN = 100;
 
 /** Who gets what a flow brings. */
 export interface FlowOwner {
-  arrived(messages: readonly Incoming[]): void;
+  /** @param isAgain - whether the server has just sent them to nobody, and counts that */
+  arrived(messages: readonly Incoming[], isAgain: boolean): void;
   /** The consumer, or its stream, was not found, or nothing is heard of it. */
   missing(): void;
 }
@@ -46,6 +49,9 @@ export class Flow {
   #heard = 0;
   /** Where the record is settled that came last. */
   #last = '';
+  /** Deliveries of the consumer before which none is on its way. */
+  #settled = 0;
+  #isFetching = false;
   #batch: Incoming[] = [];
   #round = 0;
   /** Rounds whose last records are on their way. */
@@ -96,6 +102,7 @@ export class Flow {
 
   /** Nobody waits for its end any more. */
   #keepOn(): void {
+    this.#isFetching = false;
     const ending = this.#ending;
     this.#ending = undefined;
     ending?.resolve();
@@ -117,17 +124,18 @@ export class Flow {
     if (this.#subscription === undefined || this.#ending !== undefined) return;
     if (this.outstanding * 2 > count || count <= 0 || !link.canSend) return;
     const batch = count - this.outstanding;
-    if (this.outstanding === 0) this.#heard = Date.now();
-    this.outstanding += batch;
     const expires = Math.max(Math.round(link.settings.lease * EXPIRES * NANOSECONDS), SOON);
     const heartbeat = Math.min(Math.round(expires * HEARTBEAT), LONGEST_HEARTBEAT);
-    link.send(
-      this.requests,
-      this.#endsWithRequests
-        ? `{"batch":${batch},"expires":${SOON}}`
-        : `{"batch":${batch},"expires":${expires},"idle_heartbeat":${heartbeat}}`,
-      this.#inbox,
+    this.#ask(
+      batch,
+      this.#endsWithRequests ? `"expires":${SOON}` : `"expires":${expires},"idle_heartbeat":${heartbeat}`,
     );
+  }
+
+  #ask(batch: number, terms: string): void {
+    if (this.outstanding === 0) this.#heard = Date.now();
+    this.outstanding += batch;
+    this.#space.link.send(this.requests, `{"batch":${batch},${terms}}`, this.#inbox);
   }
 
   tick(now: number): void {
@@ -150,8 +158,13 @@ export class Flow {
   async end(): Promise<void> {
     if (this.#subscription === undefined) return;
     if (this.#isLeased && !(await this.#drained())) return;
-    const subscription = this.#subscription;
-    if (subscription === undefined) return;
+    if (this.#subscription === undefined) return;
+    const mayMiss = this.#isLeased && this.outstanding > 0 && !this.#endsWithRequests;
+    await this.#stop(this.#subscription);
+    if (mayMiss) await this.#fetchMissed();
+  }
+
+  async #stop(subscription: DriverSubscription): Promise<void> {
     this.#subscription = undefined;
     this.#ending = undefined;
     this.outstanding = 0;
@@ -165,6 +178,31 @@ export class Flow {
       subscription.unsubscribe();
     }
     this.#handOver();
+  }
+
+  /**
+   * A request cannot be withdrawn, and what is stored in the moment in which nobody listens for it any more may be sent to
+   * nobody. The server counts that, and sends it again to whoever asks next.
+   */
+  async #fetchMissed(): Promise<void> {
+    const info = await infoOf(this.#space, this.#consumer).catch(() => undefined);
+    // Where somebody else asks, it is with them already.
+    if (info === undefined || info.num_waiting > 0 || this.#subscription !== undefined) return;
+    const missed = info.delivered.consumer_seq - Math.max(this.#settled, this.#lastDelivery);
+    if (missed <= 0 || !this.#space.link.canSend) return;
+    this.#begin();
+    const ending = Promise.withResolvers<void>();
+    this.#ending = ending;
+    this.#isFetching = true;
+    this.#ask(missed, `"expires":${AGAIN * NANOSECONDS}`);
+    await soon(ending.promise, AGAIN + LATE);
+    // Nothing more is on its way: there is no request.
+    if (this.#ending === ending && this.#subscription !== undefined) await this.#stop(this.#subscription);
+    this.#isFetching = false;
+  }
+
+  get #lastDelivery(): number {
+    return this.#last === '' ? 0 : placeOf(this.#last).delivery;
   }
 
   /**
@@ -190,8 +228,8 @@ export class Flow {
       if (info === undefined) return;
       if (info.num_pending === 0) {
         // Unless it has sent nothing but what is here, the last of it may be on its way, to us or to another member.
-        const { delivery } = this.#last === '' ? { delivery: 0 } : placeOf(this.#last);
-        if (info.delivered.consumer_seq > delivery) await soon(ending.promise, ON_ITS_WAY);
+        if (info.delivered.consumer_seq > this.#lastDelivery) await soon(ending.promise, ON_ITS_WAY);
+        this.#settled = info.delivered.consumer_seq;
         return;
       }
       await soon(ending.promise, ON_ITS_WAY);
@@ -225,10 +263,10 @@ export class Flow {
       this.#owner.missing();
     } else if (code === 408 || code === 404) {
       this.outstanding = Number.isNaN(left) ? 0 : Math.max(this.outstanding - left, 0);
-      this.#owner.arrived([]);
+      this.#owner.arrived([], false);
     } else {
       this.outstanding = 0;
-      setTimeout(() => this.#owner.arrived([]), PAUSE).unref();
+      setTimeout(() => this.#owner.arrived([], false), PAUSE).unref();
     }
   }
 
@@ -236,7 +274,7 @@ export class Flow {
     if (this.#batch.length === 0) return;
     const batch = this.#batch;
     this.#batch = [];
-    this.#owner.arrived(batch);
+    this.#owner.arrived(batch, this.#isFetching);
   };
 }
 

@@ -12,6 +12,8 @@ export interface ConsumerInfo {
   readonly ack_floor: { readonly stream_seq: number };
   readonly num_ack_pending: number;
   readonly num_pending: number;
+  /** Requests for records that wait. */
+  readonly num_waiting: number;
   readonly cluster?: { readonly leader?: string };
 }
 
