@@ -5,6 +5,7 @@ import { pipInstall, python } from '../native/pip.ts';
 import { commonChecks } from '../options.ts';
 import { http } from '../process/http.ts';
 import { freePort } from '../process/ports.ts';
+import { serverUrl } from '../server-url.ts';
 import type { CommonServerOptions } from '../types.ts';
 import { REQUIREMENTS } from './requirements.ts';
 import { wipeLocalStack } from './wipe.ts';
@@ -42,11 +43,11 @@ export const sqsKind: Kind<SqsServerOptions> = {
   },
   image: () => ({ name: 'localstack/localstack:4', command: () => [] }),
   attach(url) {
-    const { hostname: host, port, protocol } = new URL(url);
+    const { host, port } = serverUrl('AMB_SQS_ENDPOINT', url, { 'http:': 80, 'https:': 443 });
     return {
       url,
       host,
-      port: Number(port || (protocol === 'https:' ? 443 : 80)),
+      port,
       version: () => versionOf(url),
       wipe: () => wipeLocalStack(url),
     };
