@@ -159,3 +159,84 @@ describe('a fault proxy', () => {
     await one.closed;
   });
 });
+
+describe('a fault proxy before a client that does not read', () => {
+  const SIZE = 64 * 1024 * 1024;
+  /** What a connection through the proxy holds at most: its own buffers and those of the system on both sides. */
+  const HELD = 24 * 1024 * 1024;
+  let upstream: Server;
+  let written: number;
+  let slow: FaultProxy;
+  let reader: Socket;
+  let read: number;
+
+  beforeEach(async () => {
+    written = 0;
+    upstream = createServer((socket) => {
+      socket.on('error', () => {});
+      const chunk = Buffer.alloc(64 * 1024);
+      const more = () => {
+        while (written < SIZE) {
+          written += chunk.length;
+          if (!socket.write(chunk)) return;
+        }
+        socket.end();
+      };
+      socket.on('drain', more);
+      more();
+    });
+    await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+    const { port } = upstream.address() as AddressInfo;
+    slow = await faultProxy({ host: '127.0.0.1', port, url: `tcp://127.0.0.1:${port}` });
+    reader = connect(slow.port, slow.host);
+    reader.on('error', () => {});
+    reader.pause();
+    read = 0;
+  });
+
+  afterEach(async () => {
+    reader.destroy();
+    await slow.close();
+    await new Promise((resolve) => upstream.close(resolve));
+  });
+
+  const start = () => {
+    reader.on('data', (bytes) => {
+      read += bytes.length;
+    });
+    reader.resume();
+  };
+  /** Resolves when nothing more comes. */
+  const quiet = async (count: () => number) => {
+    for (let before = -1; before !== count(); ) {
+      before = count();
+      await pause(300);
+    }
+  };
+  const allIsRead = () =>
+    until(async () => {
+      if (read !== SIZE) throw new Error(`${read} of ${SIZE} came`);
+    }, 15_000);
+
+  test.each([0, 20])(
+    'slows the server, and passes all once it reads, with a delay of %i ms',
+    async (delay) => {
+      slow.delay(delay);
+      await quiet(() => written);
+      expect(written).toBeLessThan(HELD);
+      start();
+      await allIsRead();
+    },
+  );
+
+  test.each(['blackhole', 'halfOpen'] as const)('holds back in %s what it has taken', async (fault) => {
+    await quiet(() => written);
+    slow[fault]();
+    start();
+    await quiet(() => read);
+    // What the system has taken over already is out of reach.
+    expect(read).toBeLessThan(HELD);
+    slow.restore();
+    if (fault === 'blackhole') await allIsRead();
+  });
+});
