@@ -41,7 +41,10 @@ export interface ServerTls {
 
 /** What can be done to a process, or to all processes of a server. */
 export interface ServerPowers {
-  /** Runs it again after `stop` or `kill9`, on the same port and data, and waits until it serves. Throws a `ConfigError` after `close`. */
+  /**
+   * Runs it again after `stop` or `kill9`, on the same port and data, and waits until it serves. Throws a `ConfigError`
+   * after `close`, and a `ConnectionError` when another program has taken its port or it does not serve.
+   */
   start(): Promise<void>;
   /** Ends it as its operator would (SIGTERM), and keeps its data. */
   stop(): Promise<void>;
