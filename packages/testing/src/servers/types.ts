@@ -97,7 +97,10 @@ export interface Server extends ServerPowers, AsyncDisposable {
   readonly tls: ServerTls | undefined;
   /** Removes all messages, and what keeps track of them, while the server runs. */
   wipe(): Promise<void>;
-  /** Replaces the credentials of `auth` while the server runs, and cuts who came in with the old ones. */
+  /**
+   * Replaces the credentials of `auth` while the server runs, and cuts who came in with the old ones. Throws a
+   * `ConnectionError` and changes nothing when a node does not answer, and a `ConfigError` without such credentials.
+   */
   rotate(): Promise<ServerCredentials>;
   /** Kills the server and removes its data; closes its proxies. */
   close(): Promise<void>;
