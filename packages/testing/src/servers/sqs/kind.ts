@@ -32,12 +32,11 @@ export const sqsKind: Kind<SqsServerOptions> = {
     check.checkOptions<SqsServerOptions>('startServer option', options, commonChecks, ConfigError),
   plan,
   async native() {
-    const interpreter = await python(12);
-    const root = await installed(`localstack-${VERSION}-${process.platform}-${process.arch}`, (directory) =>
-      pipInstall(interpreter, directory, REQUIREMENTS),
-    );
+    const found = await python(12);
+    const name = `localstack-${VERSION}-${process.platform}-${process.arch}-${found.tag}`;
+    const root = await installed(name, (directory) => pipInstall(found, directory, REQUIREMENTS));
     return (_program, args) => ({
-      command: [interpreter, 'main.py', ...args],
+      command: [found.path, 'main.py', ...args],
       env: { PYTHONPATH: root },
     });
   },
