@@ -53,6 +53,35 @@ describe('a fault proxy', () => {
     expect(proxy.url).toBe(`redis://me:secret@127.0.0.1:${proxy.port}/3`);
   });
 
+  test.each([
+    [{ host: '', port: 1, url: 'a' }, 'faultProxy "host" must be'],
+    [{ port: 1, url: 'a' }, 'faultProxy "host" must be'],
+    [
+      { host: 'a', port: 70_000, url: 'a' },
+      'faultProxy "port" must be a whole number from 1 to 65535, not 70000',
+    ],
+    [{ host: 'a', port: '6379', url: 'a' }, 'faultProxy "port" must be'],
+    [{ host: 'a', port: 1 }, 'faultProxy "url" must be'],
+    [undefined, 'what faultProxy is given must be an object'],
+  ])('is not put before %o', async (target, text) => {
+    await expect(faultProxy(target as never)).rejects.toMatchObject({
+      code: 'VALIDATION',
+      message: expect.stringContaining(text),
+    });
+  });
+
+  test.each([Number.NaN, -1, Number.POSITIVE_INFINITY, 2 ** 31, '5', undefined])(
+    'does not delay by %s, and goes on as before',
+    async (milliseconds) => {
+      expect(() => proxy.delay(milliseconds as number)).toThrow(
+        /delay must be a whole number of milliseconds from 0 to 2147483647, not /,
+      );
+      const one = client();
+      one.socket.write('a');
+      await arrives(one, 'a');
+    },
+  );
+
   test('passes every byte in order, also much of it, and ends as the server ends', async () => {
     const one = client();
     const text = Array.from({ length: 400_000 }, (_, index) => `${index},`).join('');
