@@ -54,6 +54,29 @@ describe('a fault proxy', () => {
   });
 
   test.each([
+    [
+      'Endpoint=sb://localhost:5672;SharedAccessKey=a/b=;UseDevelopmentEmulator=true;',
+      'Endpoint=sb://HERE;SharedAccessKey=a/b=;UseDevelopmentEmulator=true;',
+    ],
+    [
+      'UseDevelopmentEmulator=true; endpoint=sb://[::1]/;EntityPath=a',
+      'UseDevelopmentEmulator=true; endpoint=sb://HERE/;EntityPath=a',
+    ],
+    ['a:9092,b:9092', 'HERE'],
+    ['http://me@a:1/b?c', 'http://me@HERE/b?c'],
+  ])('before %s has the url %s', async (url, expected) => {
+    await using other = await faultProxy({ host: '127.0.0.1', port: 1, url });
+    expect(other.url).toBe(expected.replace('HERE', `127.0.0.1:${other.port}`));
+  });
+
+  test('is not put before Azure Service Bus itself, which speaks TLS as its own host', async () => {
+    const url = 'Endpoint=sb://a.servicebus.windows.net/;SharedAccessKey=SECRET';
+    const refused = faultProxy({ host: 'a', port: 5671, url });
+    await expect(refused).rejects.toMatchObject({ code: 'CONFIG' });
+    await expect(refused).rejects.toThrow(/UseDevelopmentEmulator=true(?!.*SECRET)/);
+  });
+
+  test.each([
     [{ host: '', port: 1, url: 'a' }, 'faultProxy "host" must be'],
     [{ port: 1, url: 'a' }, 'faultProxy "host" must be'],
     [

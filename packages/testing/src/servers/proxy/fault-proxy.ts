@@ -2,6 +2,7 @@ import { createServer, type Socket } from 'node:net';
 import { check } from '@ambus/core';
 import { freePort } from '../process/ports.ts';
 import { connectPair, type Pair } from './pair.ts';
+import { withAddress } from './with-address.ts';
 
 /** What a proxy does to all that passes. */
 export type ProxyMode =
@@ -48,12 +49,15 @@ const DELAY = check.integer(0, 2 ** 31 - 1, 'milliseconds');
  * Starts a proxy to `host:port`.
  *
  * @throws {ValidationError} when something of the target is missing or wrong
+ * @throws {ConfigError} when it is Azure Service Bus, and not its emulator
  */
 export async function faultProxy(target: Target): Promise<FaultProxy> {
   check.checkArgument('what faultProxy is given', target, check.object);
   for (const name of ['host', 'port', 'url'] as const) {
     check.checkArgument(`faultProxy "${name}"`, target[name], SPEC[name]);
   }
+  const port = await freePort();
+  const url = withAddress(target.url, `127.0.0.1:${port}`);
   const pairs = new Set<Pair>();
   let mode: ProxyMode = { kind: 'pass', delay: 0 };
 
@@ -65,7 +69,6 @@ export async function faultProxy(target: Target): Promise<FaultProxy> {
     const pair = connectPair(client, target, mode, () => pairs.delete(pair));
     pairs.add(pair);
   });
-  const port = await freePort();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
@@ -88,7 +91,7 @@ export async function faultProxy(target: Target): Promise<FaultProxy> {
   return {
     host: '127.0.0.1',
     port,
-    url: withAddress(target.url, port),
+    url,
     get connections() {
       return pairs.size;
     },
@@ -104,10 +107,4 @@ export async function faultProxy(target: Target): Promise<FaultProxy> {
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-/** Kafka's addresses have no scheme, and what has one is not always known to `URL`. */
-function withAddress(url: string, port: number): string {
-  const [, before = '', after = ''] = /^([a-z]+:\/\/(?:[^@/]*@)?)?[^/?]*(.*)$/.exec(url) ?? [];
-  return `${before}127.0.0.1:${port}${after}`;
 }
