@@ -1,4 +1,4 @@
-import { ConfigError } from '@ambus/core';
+import { ConfigError, ConnectionError } from '@ambus/core';
 import type { Kind, NodePlan, ServerPlan } from './kind.ts';
 import { serverNode } from './node.ts';
 import type { Machine } from './process/machine.ts';
@@ -64,6 +64,7 @@ export async function runPlan(
         if (plan.rotate === undefined || Object.keys(credentials).length === 0) {
           throw new ConfigError(`${kind.name} was started without credentials that can be rotated`);
         }
+        await Promise.all(all.map(mustAnswer));
         credentials = await plan.rotate(async (files, signal) => {
           for (const machine of machines.values()) {
             await machine.write(files);
@@ -79,6 +80,16 @@ export async function runPlan(
     await close();
     throw error;
   }
+}
+
+/** A node that does not hear of new credentials would be left with others than those that clients are told. */
+async function mustAnswer({ name, port, ready }: NodePlan): Promise<void> {
+  await ready().catch((cause: Error) => {
+    throw new ConnectionError(
+      `credentials are rotated only while every node serves, and ${name} at port ${port} does not answer: ${cause.message}`,
+      { cause },
+    );
+  });
 }
 
 function powersOfAll(

@@ -41,7 +41,10 @@ export interface ServerTls {
 
 /** What can be done to a process, or to all processes of a server. */
 export interface ServerPowers {
-  /** Runs it again after `stop` or `kill9`, on the same port and data, and waits until it serves. Throws a `ConfigError` after `close`. */
+  /**
+   * Runs it again after `stop` or `kill9`, on the same port and data, and waits until it serves. Throws a `ConfigError`
+   * after `close`, and a `ConnectionError` when another program has taken its port or it does not serve.
+   */
   start(): Promise<void>;
   /** Ends it as its operator would (SIGTERM), and keeps its data. */
   stop(): Promise<void>;
@@ -94,7 +97,10 @@ export interface Server extends ServerPowers, AsyncDisposable {
   readonly tls: ServerTls | undefined;
   /** Removes all messages, and what keeps track of them, while the server runs. */
   wipe(): Promise<void>;
-  /** Replaces the credentials of `auth` while the server runs, and cuts who came in with the old ones. */
+  /**
+   * Replaces the credentials of `auth` while the server runs, and cuts who came in with the old ones. Throws a
+   * `ConnectionError` and changes nothing when a node does not answer, and a `ConfigError` without such credentials.
+   */
   rotate(): Promise<ServerCredentials>;
   /** Kills the server and removes its data; closes its proxies. */
   close(): Promise<void>;

@@ -1,9 +1,12 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { installed } from '../../src/servers/cache/install.ts';
+import { run } from '../../src/servers/process/run.ts';
+import { sqsKind } from '../../src/servers/sqs/kind.ts';
+import { REQUIREMENTS } from '../../src/servers/sqs/requirements.ts';
 import { program } from '../support/program.ts';
 
 let cache: string;
@@ -53,6 +56,16 @@ await server.close();`;
     expect(versions).toEqual(Array(3).fill('NATS 2.15.1'));
     await Promise.all(programs.map(({ ended }) => ended));
     expect(await readdir(cache)).toHaveLength(1);
+  });
+
+  test('gives a Python only what was installed for its own version', async () => {
+    const [, version] = REQUIREMENTS.find((one) => one.startsWith('localstack-core'))?.split('==') ?? [];
+    const name = `localstack-${version}-${process.platform}-${process.arch}`;
+    const tags = Array.from({ length: 9 }, (_, minor) => `cpython-${312 + minor}`);
+    for (const place of [name, ...tags.map((tag) => `${name}-${tag}`)]) await mkdir(join(cache, place));
+    const { command, env } = (await sqsKind.native({}))('localstack', []);
+    const tag = await run(command[0] ?? '', ['-c', 'import sys; print(sys.implementation.cache_tag)']);
+    expect(env?.PYTHONPATH).toBe(join(cache, `${name}-${tag.trim()}`));
   });
 
   test('is not held up by the lock of a process that died', async () => {

@@ -51,6 +51,16 @@ describe('a NATS server', () => {
     },
   );
 
+  test('keeps its credentials when they are rotated after it was stopped', async () => {
+    await using server = await startServer('nats', { ...native, auth: 'token' });
+    const { credentials, url } = server;
+    await server.stop();
+    await expect(server.rotate()).rejects.toThrow(`n1 at port ${server.port} does not answer`);
+    expect([server.credentials, server.url]).toEqual([credentials, url]);
+    await server.start();
+    await server.wipe();
+  });
+
   test('lets in by JWT over TLS, and asks for a certificate', async () => {
     await using server = await startServer('nats', { ...native, auth: 'jwt', tls: 'mutual' });
     expect(server.credentials.creds).toContain('BEGIN NATS USER JWT');

@@ -48,11 +48,21 @@ describe('SQS and SNS', () => {
           body: new URLSearchParams(parameters).toString(),
         });
       await call('sqs', { Action: 'CreateQueue', QueueName: 'orders' });
-      await call('sns', { Action: 'CreateTopic', Name: 'orders' });
+      const topic = await call('sns', { Action: 'CreateTopic', Name: 'orders' });
+      const TopicArn = /<TopicArn>(.+)<\/TopicArn>/.exec(topic)?.[1] ?? '';
+      const queue = TopicArn.replace(':sns:', ':sqs:');
+      const subscribe = (Protocol: string, Endpoint: string) =>
+        call('sns', { Action: 'Subscribe', TopicArn, Protocol, Endpoint });
+      await subscribe('sqs', queue);
+      // Nobody there confirms it.
+      await subscribe('http', 'http://127.0.0.1:1/');
+      const subscriptions = await call('sns', { Action: 'ListSubscriptions' });
+      expect(subscriptions).toMatch(/<SubscriptionArn>arn:.*<SubscriptionArn>PendingConfirmation</s);
       expect(await call('sqs', { Action: 'ListQueues' })).toContain('/orders');
       await server.wipe();
       expect(await call('sqs', { Action: 'ListQueues' })).not.toContain('/orders');
       expect(await call('sns', { Action: 'ListTopics' })).not.toContain(':orders');
+      expect(await call('sns', { Action: 'ListSubscriptions' })).not.toContain('<SubscriptionArn>arn:');
       await server.restart();
     },
     LONG,

@@ -53,6 +53,58 @@ describe('a fault proxy', () => {
     expect(proxy.url).toBe(`redis://me:secret@127.0.0.1:${proxy.port}/3`);
   });
 
+  test.each([
+    [
+      'Endpoint=sb://localhost:5672;SharedAccessKey=a/b=;UseDevelopmentEmulator=true;',
+      'Endpoint=sb://HERE;SharedAccessKey=a/b=;UseDevelopmentEmulator=true;',
+    ],
+    [
+      'UseDevelopmentEmulator=true; endpoint=sb://[::1]/;EntityPath=a',
+      'UseDevelopmentEmulator=true; endpoint=sb://HERE/;EntityPath=a',
+    ],
+    ['a:9092,b:9092', 'HERE'],
+    ['http://me@a:1/b?c', 'http://me@HERE/b?c'],
+  ])('before %s has the url %s', async (url, expected) => {
+    await using other = await faultProxy({ host: '127.0.0.1', port: 1, url });
+    expect(other.url).toBe(expected.replace('HERE', `127.0.0.1:${other.port}`));
+  });
+
+  test('is not put before Azure Service Bus itself, which speaks TLS as its own host', async () => {
+    const url = 'Endpoint=sb://a.servicebus.windows.net/;SharedAccessKey=SECRET';
+    const refused = faultProxy({ host: 'a', port: 5671, url });
+    await expect(refused).rejects.toMatchObject({ code: 'CONFIG' });
+    await expect(refused).rejects.toThrow(/UseDevelopmentEmulator=true(?!.*SECRET)/);
+  });
+
+  test.each([
+    [{ host: '', port: 1, url: 'a' }, 'faultProxy "host" must be'],
+    [{ port: 1, url: 'a' }, 'faultProxy "host" must be'],
+    [
+      { host: 'a', port: 70_000, url: 'a' },
+      'faultProxy "port" must be a whole number from 1 to 65535, not 70000',
+    ],
+    [{ host: 'a', port: '6379', url: 'a' }, 'faultProxy "port" must be'],
+    [{ host: 'a', port: 1 }, 'faultProxy "url" must be'],
+    [undefined, 'what faultProxy is given must be an object'],
+  ])('is not put before %o', async (target, text) => {
+    await expect(faultProxy(target as never)).rejects.toMatchObject({
+      code: 'VALIDATION',
+      message: expect.stringContaining(text),
+    });
+  });
+
+  test.each([Number.NaN, -1, Number.POSITIVE_INFINITY, 2 ** 31, '5', undefined])(
+    'does not delay by %s, and goes on as before',
+    async (milliseconds) => {
+      expect(() => proxy.delay(milliseconds as number)).toThrow(
+        /delay must be a whole number of milliseconds from 0 to 2147483647, not /,
+      );
+      const one = client();
+      one.socket.write('a');
+      await arrives(one, 'a');
+    },
+  );
+
   test('passes every byte in order, also much of it, and ends as the server ends', async () => {
     const one = client();
     const text = Array.from({ length: 400_000 }, (_, index) => `${index},`).join('');
@@ -157,5 +209,86 @@ describe('a fault proxy', () => {
     expect(one.socket.destroyed).toBe(false);
     proxy.restore();
     await one.closed;
+  });
+});
+
+describe('a fault proxy before a client that does not read', () => {
+  const SIZE = 64 * 1024 * 1024;
+  /** What a connection through the proxy holds at most: its own buffers and those of the system on both sides. */
+  const HELD = 24 * 1024 * 1024;
+  let upstream: Server;
+  let written: number;
+  let slow: FaultProxy;
+  let reader: Socket;
+  let read: number;
+
+  beforeEach(async () => {
+    written = 0;
+    upstream = createServer((socket) => {
+      socket.on('error', () => {});
+      const chunk = Buffer.alloc(64 * 1024);
+      const more = () => {
+        while (written < SIZE) {
+          written += chunk.length;
+          if (!socket.write(chunk)) return;
+        }
+        socket.end();
+      };
+      socket.on('drain', more);
+      more();
+    });
+    await new Promise<void>((resolve) => upstream.listen(0, '127.0.0.1', resolve));
+    const { port } = upstream.address() as AddressInfo;
+    slow = await faultProxy({ host: '127.0.0.1', port, url: `tcp://127.0.0.1:${port}` });
+    reader = connect(slow.port, slow.host);
+    reader.on('error', () => {});
+    reader.pause();
+    read = 0;
+  });
+
+  afterEach(async () => {
+    reader.destroy();
+    await slow.close();
+    await new Promise((resolve) => upstream.close(resolve));
+  });
+
+  const start = () => {
+    reader.on('data', (bytes) => {
+      read += bytes.length;
+    });
+    reader.resume();
+  };
+  /** Resolves when nothing more comes. */
+  const quiet = async (count: () => number) => {
+    for (let before = -1; before !== count(); ) {
+      before = count();
+      await pause(300);
+    }
+  };
+  const allIsRead = () =>
+    until(async () => {
+      if (read !== SIZE) throw new Error(`${read} of ${SIZE} came`);
+    }, 15_000);
+
+  test.each([0, 20])(
+    'slows the server, and passes all once it reads, with a delay of %i ms',
+    async (delay) => {
+      slow.delay(delay);
+      await quiet(() => written);
+      expect(written).toBeLessThan(HELD);
+      start();
+      await allIsRead();
+    },
+  );
+
+  test.each(['blackhole', 'halfOpen'] as const)('holds back in %s what it has taken', async (fault) => {
+    await quiet(() => written);
+    slow[fault]();
+    start();
+    await quiet(() => read);
+    // What the system has taken over already is out of reach.
+    expect(read).toBeLessThan(HELD);
+    slow.restore();
+    if (fault === 'blackhole') await allIsRead();
   });
 });

@@ -96,6 +96,26 @@ describe('a Redis server', () => {
     expect(await redis(server, 'PING')).toBe('+PONG');
   });
 
+  test.each(['kill9', 'pause'] as const)(
+    'keeps its credentials when they are rotated after %s',
+    async (power) => {
+      await using server = await startServer('redis', { ...native, auth: 'password', replicas: 1 });
+      const old = server.credentials;
+      const [, replica] = server.nodes;
+      await replica?.[power]();
+      const refusal = await server.rotate().catch((error) => error);
+      expect(server.credentials).toBe(old);
+      await (power === 'kill9' ? replica?.start() : replica?.resume());
+      await server.restart();
+      expect(await redis(server, 'PING')).toBe('+PONG');
+      expect(refusal.message).toContain(`n2 at port ${replica?.port} does not answer`);
+      await server.rotate();
+      for (const node of server.nodes) {
+        expect(await redis({ ...server, host: node.host, port: node.port }, 'PING')).toBe('+PONG');
+      }
+    },
+  );
+
   test('speaks TLS only, asks for a certificate, and has an ACL user', async () => {
     await using server = await startServer('redis', { ...native, auth: 'user', tls: 'mutual' });
     expect(server.url).toMatch(/^rediss:\/\/ambus:/);

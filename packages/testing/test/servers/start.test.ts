@@ -75,7 +75,13 @@ describe('startServer', () => {
     await using other = await startServer('redis', native);
     const url = `Endpoint=sb://127.0.0.1:${other.port};SharedAccessKey=x;UseDevelopmentEmulator=true;`;
     vi.stubEnv('AMB_SERVICEBUS_URL', url);
-    expect(await startServer('servicebus', { quiet: true })).toMatchObject({ started: 'url', url });
+    await using server = await startServer('servicebus', { quiet: true });
+    expect(server).toMatchObject({ started: 'url', url });
+    const proxy = await server.proxy();
+    expect(proxy.url).toBe(url.replace(String(other.port), String(proxy.port)));
+    vi.stubEnv('AMB_SERVICEBUS_URL', url.replace('UseDevelopmentEmulator=true;', ''));
+    const azure = await startServer('servicebus', { quiet: true });
+    await expect(azure.proxy()).rejects.toMatchObject({ code: 'CONFIG' });
     vi.stubEnv('AMB_SERVICEBUS_URL', '');
     await expect(startServer('servicebus')).rejects.toThrow('set AMB_SERVICEBUS_URL');
   });

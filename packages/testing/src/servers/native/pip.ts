@@ -6,12 +6,20 @@ import { run } from '../process/run.ts';
 
 const CANDIDATES = ['python3', 'python3.14', 'python3.13', 'python3.12', 'python3.11', 'python'];
 
-/** Path of a Python of at least version 3.`minor`. */
-export async function python(minor: number): Promise<string> {
+/** An interpreter. */
+export interface Python {
+  readonly path: string;
+  /** `cpython-313`: what is compiled for one tag does not load under another. */
+  readonly tag: string;
+}
+
+/** A Python of at least version 3.`minor`. */
+export async function python(minor: number): Promise<Python> {
+  const script = `import sys
+if sys.version_info[:2] >= (3, ${minor}): print(sys.implementation.cache_tag, sys.executable)`;
   for (const name of [...CANDIDATES, ...(await ofPyenv())]) {
-    const script = `import sys; print(sys.executable if sys.version_info[:2] >= (3, ${minor}) else '')`;
-    const path = (await run(name, ['-c', script]).catch(() => '')).trim();
-    if (path !== '') return path;
+    const [, tag, path] = /^(\S+) (.+)$/m.exec(await run(name, ['-c', script]).catch(() => '')) ?? [];
+    if (tag !== undefined && path !== undefined) return { path, tag };
   }
   throw new ConfigError(`there is no Python of at least 3.${minor} on this computer`);
 }
@@ -28,11 +36,11 @@ async function ofPyenv(): Promise<string[]> {
 
 /** Installs exactly these packages of PyPI, and none besides, into `directory`. */
 export async function pipInstall(
-  interpreter: string,
+  { path }: Python,
   directory: string,
   packages: readonly string[],
 ): Promise<void> {
   const quiet = ['--quiet', '--disable-pip-version-check', '--no-input'];
   const args = ['-m', 'pip', 'install', ...quiet, '--no-deps', '--target', directory, ...packages];
-  await run(interpreter, args);
+  await run(path, args);
 }

@@ -1,4 +1,5 @@
 import type { Kind } from '../kind.ts';
+import { serverUrl } from '../server-url.ts';
 import { nativeNats } from './native.ts';
 import { checkNatsOptions, type NatsServerOptions } from './options.ts';
 import { planNats, wipeNats } from './plan.ts';
@@ -15,15 +16,13 @@ export const natsKind: Kind<NatsServerOptions> = {
   // A cluster's servers tell clients their addresses, which a container does not know.
   image: ({ cluster, version }) => (cluster ? undefined : { name: IMAGES[version ?? 'latest'] }),
   attach(url) {
-    const { hostname: host, port, username, password } = new URL(url);
-    const login = password
-      ? { user: decodeURIComponent(username), pass: decodeURIComponent(password) }
-      : username && { auth_token: decodeURIComponent(username) };
-    const address = { host, port: Number(port || 4222), answer: () => login || {} };
+    const { host, port, user, password } = serverUrl('AMB_NATS_URL', url, { 'nats:': 4222, 'tls:': 4222 });
+    const login = password ? { user, pass: password } : user && { auth_token: user };
+    const address = { host, port, answer: () => login || {} };
     return {
       url,
       host,
-      port: address.port,
+      port,
       version: () => natsSession(address, async ({ version }) => `NATS ${version}`),
       wipe: () => wipeNats(address),
     };

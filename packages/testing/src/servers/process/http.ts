@@ -15,8 +15,11 @@ export interface HttpRequest {
 /** Milliseconds that an answer may take. */
 const PATIENCE = 10_000;
 
-/** Text of an answer of status 2xx, on a connection of its own; rejects with any other. */
+/** Text of an answer of status 2xx, on a connection of its own; rejects with any other. A login of the url is sent. */
 export function http(url: string, { body, ...options }: HttpRequest = {}): Promise<string> {
+  const shown = new URL(url);
+  shown.username = '';
+  shown.password = '';
   return new Promise((resolve, reject) => {
     const send = url.startsWith('https:') ? tlsRequest : plainRequest;
     const request = send(url, { ...options, agent: false, timeout: PATIENCE }, (response) => {
@@ -28,12 +31,13 @@ export function http(url: string, { body, ...options }: HttpRequest = {}): Promi
       response.on('end', () => {
         const { statusCode = 0 } = response;
         if (statusCode >= 200 && statusCode < 300) resolve(text);
-        else reject(new ConnectionError(`${url} answers ${statusCode}: ${text.slice(0, 500)}`));
+        else reject(new ConnectionError(`${shown} answers ${statusCode}: ${text.slice(0, 500)}`));
       });
-      response.on('error', reject);
+      response.on('error', fail);
     });
-    request.on('timeout', () => request.destroy(new ConnectionError(`${url} does not answer`)));
-    request.on('error', reject);
+    const fail = (cause: Error) => reject(new ConnectionError(`${shown}: ${cause.message}`, { cause }));
+    request.on('timeout', () => request.destroy(new Error('no answer')));
+    request.on('error', fail);
     request.end(body);
   });
 }

@@ -1,6 +1,8 @@
 import { createServer, type Socket } from 'node:net';
+import { check } from '@ambus/core';
 import { freePort } from '../process/ports.ts';
 import { connectPair, type Pair } from './pair.ts';
+import { withAddress } from './with-address.ts';
 
 /** What a proxy does to all that passes. */
 export type ProxyMode =
@@ -19,7 +21,7 @@ export interface FaultProxy extends AsyncDisposable {
   cut(): void;
   /** Drops all connections now; new ones pass. */
   drop(): void;
-  /** Everything takes so many milliseconds longer, each way. */
+  /** Everything takes so many milliseconds longer, each way: a whole number, which a timer can wait (24 days at most). */
   delay(milliseconds: number): void;
   /** Connections stay open and nothing passes, either way; after `restore` what was held back goes on. */
   blackhole(): void;
@@ -30,8 +32,32 @@ export interface FaultProxy extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Starts a proxy to `host:port`. */
-export async function faultProxy(target: { host: string; port: number; url: string }): Promise<FaultProxy> {
+interface Target {
+  readonly host: string;
+  readonly port: number;
+  readonly url: string;
+}
+
+const SPEC: check.Spec<Target> = {
+  host: check.text(),
+  port: check.integer(1, 65_535),
+  url: check.text(64 * 1024),
+};
+const DELAY = check.integer(0, 2 ** 31 - 1, 'milliseconds');
+
+/**
+ * Starts a proxy to `host:port`.
+ *
+ * @throws {ValidationError} when something of the target is missing or wrong
+ * @throws {ConfigError} when it is Azure Service Bus, and not its emulator
+ */
+export async function faultProxy(target: Target): Promise<FaultProxy> {
+  check.checkArgument('what faultProxy is given', target, check.object);
+  for (const name of ['host', 'port', 'url'] as const) {
+    check.checkArgument(`faultProxy "${name}"`, target[name], SPEC[name]);
+  }
+  const port = await freePort();
+  const url = withAddress(target.url, `127.0.0.1:${port}`);
   const pairs = new Set<Pair>();
   let mode: ProxyMode = { kind: 'pass', delay: 0 };
 
@@ -43,7 +69,6 @@ export async function faultProxy(target: { host: string; port: number; url: stri
     const pair = connectPair(client, target, mode, () => pairs.delete(pair));
     pairs.add(pair);
   });
-  const port = await freePort();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
@@ -66,23 +91,20 @@ export async function faultProxy(target: { host: string; port: number; url: stri
   return {
     host: '127.0.0.1',
     port,
-    url: withAddress(target.url, port),
+    url,
     get connections() {
       return pairs.size;
     },
     cut: () => set({ kind: 'cut' }),
     drop,
-    delay: (milliseconds) => set({ kind: 'pass', delay: milliseconds }),
+    delay(milliseconds) {
+      check.checkArgument('delay', milliseconds, DELAY);
+      set({ kind: 'pass', delay: milliseconds });
+    },
     blackhole: () => set({ kind: 'blackhole' }),
     halfOpen: () => set({ kind: 'half-open' }),
     restore: () => set({ kind: 'pass', delay: 0 }),
     close,
     [Symbol.asyncDispose]: close,
   };
-}
-
-/** Kafka's addresses have no scheme, and what has one is not always known to `URL`. */
-function withAddress(url: string, port: number): string {
-  const [, before = '', after = ''] = /^([a-z]+:\/\/(?:[^@/]*@)?)?[^/?]*(.*)$/.exec(url) ?? [];
-  return `${before}127.0.0.1:${port}${after}`;
 }

@@ -33,17 +33,17 @@ export function pipe(from: Socket, to: Socket): Pipe {
     clearTimeout(timer);
     if (mode.kind !== 'pass') return;
     const now = performance.now();
-    while (parcels[0] !== undefined && parcels[0].due <= now) {
+    // What a socket has taken it sends in any mode, however much it is: so it gets no more than it asks for.
+    while (parcels[0] !== undefined && parcels[0].due <= now && !to.writableNeedDrain) {
       const { bytes } = parcels.shift() as Parcel;
+      underWay -= bytes?.length ?? 0;
       if (bytes === undefined) to.end();
-      else if (to.writable) {
-        underWay -= bytes.length;
-        if (!to.write(bytes)) return;
-      }
+      else if (to.writable) to.write(bytes);
     }
     const next = parcels[0];
-    if (next !== undefined) timer = setTimeout(pass, Math.ceil(next.due - now)).unref();
-    else if (underWay <= MAX_UNDER_WAY && !from.readableEnded) from.resume();
+    if (next !== undefined && !to.writableNeedDrain)
+      timer = setTimeout(pass, Math.ceil(next.due - now)).unref();
+    if (underWay <= MAX_UNDER_WAY && !from.readableEnded) from.resume();
   }
 
   from.on('data', receive);
@@ -51,16 +51,15 @@ export function pipe(from: Socket, to: Socket): Pipe {
   to.on('drain', pass);
   to.on('close', () => {
     parcels = [];
+    underWay = 0;
     clearTimeout(timer);
   });
 
   return {
     set(next) {
       mode = next;
-      if (next.kind === 'pass') {
-        from.resume();
-        pass();
-      } else {
+      if (next.kind === 'pass') pass();
+      else {
         clearTimeout(timer);
         from.pause();
       }

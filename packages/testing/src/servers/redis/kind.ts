@@ -1,4 +1,5 @@
 import type { Kind } from '../kind.ts';
+import { serverUrl } from '../server-url.ts';
 import { nativeRedis } from './native.ts';
 import { checkRedisOptions, type RedisServerOptions } from './options.ts';
 import { planRedis, versionOf } from './plan.ts';
@@ -16,20 +17,20 @@ export const redisKind: Kind<RedisServerOptions> = {
   image: ({ version = '8', cluster, sentinels, replicas }) =>
     cluster || sentinels || replicas ? undefined : { name: IMAGES[version] },
   attach(url) {
-    const { hostname: host, port, username, password, protocol } = new URL(url);
+    const { host, port, protocol, user, password } = serverUrl('AMB_REDIS_URL', url, {
+      'redis:': 6379,
+      'rediss:': 6379,
+    });
     const address: RedisAddress = {
       host,
-      port: Number(port || 6379),
+      port,
       tls: protocol === 'rediss:',
-      credentials: {
-        ...(username && { user: decodeURIComponent(username) }),
-        ...(password && { password: decodeURIComponent(password) }),
-      },
+      credentials: { ...(user && { user }), ...(password && { password }) },
     };
     return {
       url,
       host,
-      port: address.port,
+      port,
       credentials: address.credentials,
       version: async () => versionOf((await redisCommands(address, [['INFO', 'server']]))[0]),
       async wipe() {

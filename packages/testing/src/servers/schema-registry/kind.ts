@@ -7,6 +7,7 @@ import { mavenArchive } from '../native/maven.ts';
 import { commonChecks } from '../options.ts';
 import { type HttpRequest, http } from '../process/http.ts';
 import { freePorts } from '../process/ports.ts';
+import { serverUrl } from '../server-url.ts';
 import { makeCertificates } from '../tls/certificates.ts';
 import type { CommonServerOptions } from '../types.ts';
 
@@ -39,11 +40,11 @@ export const schemaRegistryKind: Kind<SchemaRegistryServerOptions> = {
   image: ({ tls }) =>
     tls ? undefined : { name: `apicurio/apicurio-registry-mem:${VERSION}`, command: () => [] },
   attach(url) {
-    const { hostname: host, port, protocol } = new URL(url);
+    const { host, port } = serverUrl('AMB_SCHEMA_REGISTRY_URL', url, { 'http:': 80, 'https:': 443 });
     return {
       url,
       host,
-      port: Number(port || (protocol === 'https:' ? 443 : 80)),
+      port,
       async version() {
         await http(`${url}/subjects`);
         return 'schema registry';

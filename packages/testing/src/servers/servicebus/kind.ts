@@ -2,6 +2,7 @@ import { ConfigError, check } from '@ambus/core';
 import type { Kind } from '../kind.ts';
 import { commonChecks } from '../options.ts';
 import { connectOnce } from '../process/connect-once.ts';
+import { serverUrl } from '../server-url.ts';
 import type { CommonServerOptions } from '../types.ts';
 
 /** Options of `startServer('servicebus')`. */
@@ -24,16 +25,21 @@ export const serviceBusKind: Kind<ServiceBusServerOptions> = {
   },
   image: () => undefined,
   attach(url) {
-    const [, host, port] = /Endpoint=sb:\/\/([^/:;]+)(?::(\d+))?/i.exec(url) ?? [];
-    if (host === undefined)
-      throw new ConfigError('AMB_SERVICEBUS_URL must be a connection string with an Endpoint');
+    const [, endpoint] = /(?:^|;)\s*Endpoint=([^;]*)/i.exec(url) ?? [];
+    if (endpoint === undefined)
+      throw new ConfigError(
+        'environment variable AMB_SERVICEBUS_URL must be a connection string with Endpoint=sb://host:port',
+      );
     const local = /UseDevelopmentEmulator=true/i.test(url);
-    const place = { host, port: Number(port ?? (local ? 5672 : 5671)) };
+    const { host, port } = serverUrl('AMB_SERVICEBUS_URL: Endpoint', endpoint, {
+      'sb:': local ? 5672 : 5671,
+    });
     return {
       url,
-      ...place,
+      host,
+      port,
       async version() {
-        await connectOnce(place);
+        await connectOnce({ host, port });
         return local ? 'Azure Service Bus emulator' : 'Azure Service Bus';
       },
       async wipe() {

@@ -5,6 +5,7 @@ import { pipInstall, python } from '../native/pip.ts';
 import { commonChecks } from '../options.ts';
 import { http } from '../process/http.ts';
 import { freePort } from '../process/ports.ts';
+import { serverUrl } from '../server-url.ts';
 import type { CommonServerOptions } from '../types.ts';
 import { REQUIREMENTS } from './requirements.ts';
 import { wipeLocalStack } from './wipe.ts';
@@ -31,22 +32,21 @@ export const sqsKind: Kind<SqsServerOptions> = {
     check.checkOptions<SqsServerOptions>('startServer option', options, commonChecks, ConfigError),
   plan,
   async native() {
-    const interpreter = await python(12);
-    const root = await installed(`localstack-${VERSION}-${process.platform}-${process.arch}`, (directory) =>
-      pipInstall(interpreter, directory, REQUIREMENTS),
-    );
+    const found = await python(12);
+    const name = `localstack-${VERSION}-${process.platform}-${process.arch}-${found.tag}`;
+    const root = await installed(name, (directory) => pipInstall(found, directory, REQUIREMENTS));
     return (_program, args) => ({
-      command: [interpreter, 'main.py', ...args],
+      command: [found.path, 'main.py', ...args],
       env: { PYTHONPATH: root },
     });
   },
   image: () => ({ name: 'localstack/localstack:4', command: () => [] }),
   attach(url) {
-    const { hostname: host, port, protocol } = new URL(url);
+    const { host, port } = serverUrl('AMB_SQS_ENDPOINT', url, { 'http:': 80, 'https:': 443 });
     return {
       url,
       host,
-      port: Number(port || (protocol === 'https:' ? 443 : 80)),
+      port,
       version: () => versionOf(url),
       wipe: () => wipeLocalStack(url),
     };

@@ -22,7 +22,8 @@ export async function wipeLocalStack(url: string): Promise<void> {
     const deleteAll = async (service: string, list: string, drop: string, field: string) => {
       for (;;) {
         const answer = await call(service, { Action: list });
-        const found = [...answer.matchAll(new RegExp(`<${field}>([^<]+)</${field}>`, 'g'))];
+        // A subscription that nobody confirmed shows no ARN to remove it by; without its topic it gets nothing.
+        const found = [...answer.matchAll(new RegExp(`<${field}>((?:arn|https?):[^<]+)</${field}>`, 'g'))];
         if (found.length === 0) return;
         for (const [, one = ''] of found) await call(service, { Action: drop, [field]: one });
       }
