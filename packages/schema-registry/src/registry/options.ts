@@ -27,8 +27,8 @@ export interface SchemaRegistryOptions {
   /** Milliseconds until one HTTP request is given up. At least 1. Default 3,000. */
   readonly requestTimeout?: number | undefined;
   /**
-   * How often a request is tried again that found no registry, or a busy one (429 and 5xx). The waits between grow from
-   * 100 milliseconds to 2 seconds. Default 4.
+   * How often a request is tried again that found no registry (also a 404 that is a gateway's), or a busy one (429 and
+   * 5xx). The waits between grow from 100 milliseconds to 2 seconds. Default 4.
    */
   readonly retries?: number | undefined;
 }

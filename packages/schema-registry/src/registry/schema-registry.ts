@@ -110,7 +110,7 @@ export class SchemaRegistry {
   async check(subject: string, schema: Schema): Promise<Verdict> {
     const path = `compatibility/subjects/${encodeURIComponent(subject)}/versions`;
     const call = { method: 'POST', path: `${path}?verbose=true`, body: toBody(schema) } as const;
-    let { status, body } = await this.#transport.ask(call);
+    let { status, body } = await this.#transport.ask({ ...call, newer: true });
     if (status === 404 && body.error_code !== 40401) {
       // Registries before 6.1 compare with one version only.
       ({ status, body } = await this.#transport.ask({ ...call, path: `${path}/latest?verbose=true` }));
