@@ -80,12 +80,11 @@ const avroFormat = (avsc: Avsc, reading: Reading): Format<AvroSchema, Entry, Avr
     write: (data) => codec.type.toBuffer(toAvro(codec, codec.type, data)),
   }),
   reader(written, own) {
-    const wanted = own?.codec ?? written;
-    const resolver = wanted === written ? undefined : wanted.type.createResolver(written.type);
+    const pair = { written, own: own?.codec ?? written };
     return (body) => {
       const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
       assertBody(written.type, bytes);
-      return fromAvro(wanted, wanted.type, wanted.type.fromBuffer(bytes, resolver), reading);
+      return fromAvro(pair, written.type, pair.own.type, written.type.fromBuffer(bytes), reading);
     };
   },
   fields: avroFields,

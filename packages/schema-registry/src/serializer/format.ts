@@ -10,10 +10,9 @@ export interface Format<S, E, C> {
   compile(schema: CompleteSchema): C;
   writer(codec: C, entry: E): Writer;
   /**
-   * Reads what follows the schema's id.
+   * Reads what follows the schema's id; throws what keeps a value from being read.
    *
    * @param own - what it is to be read as; undefined: as it was written
-   * @throws what keeps `own` from reading what `written` wrote
    */
   reader(
     written: C,

@@ -155,22 +155,14 @@ export class RegistrySerializer<S, E extends LocalSchema<S> | RemoteSchema, C> i
     const entry = rule?.entry;
     const isOwn = entry !== undefined && isLocal<S, E>(entry);
     const own = isOwn ? { codec: await this.#own(rule!, entry), entry } : undefined;
-    try {
-      const reader = this.#format.reader(this.#compile(`with the id ${id}`, written), own);
-      let readers = this.#readers.get(rule);
-      if (readers === undefined || readers.size >= REMEMBERED) {
-        readers = new Map();
-        this.#readers.set(rule, readers);
-      }
-      readers.set(id, reader);
-      return reader;
-    } catch (cause) {
-      throw failure(
-        `what was written with the schema with the id ${id} cannot be read as topic "${topic}" wants it`,
-        topic,
-        cause,
-      );
+    const reader = this.#format.reader(this.#compile(`with the id ${id}`, written), own);
+    let readers = this.#readers.get(rule);
+    if (readers === undefined || readers.size >= REMEMBERED) {
+      readers = new Map();
+      this.#readers.set(rule, readers);
     }
+    readers.set(id, reader);
+    return reader;
   }
 
   #compile(which: string, schema: CompleteSchema): C {
@@ -204,7 +196,7 @@ function read(topic: string, id: number, reader: Reader, framed: Uint8Array): un
     return reader(unframe(framed));
   } catch (cause) {
     throw failure(
-      `the body of ${framed.length} bytes is not what its schema says (id ${id}, topic "${topic}")`,
+      `the body of ${framed.length} bytes cannot be read (schema ${id}, topic "${topic}")`,
       topic,
       cause,
     );

@@ -1,0 +1,85 @@
+import { SerializationError } from '@ambus/core';
+import { expect, it } from 'vitest';
+import { type AvroOptions, avro } from '../../src/avro/avro.ts';
+import { on, registry } from '../support/registry.ts';
+
+const field = (type: unknown, more: object = {}, name = 'p') => ({ name, type, ...more });
+const record = (...fields: object[]) => ({ type: 'record', name: 'R', fields });
+const symbols = (...names: string[]) => ({ type: 'enum', name: 'E', symbols: names });
+
+/** Writes values with one schema, and gives what reads them as another. */
+async function evolve(written: object, own: object, options: AvroOptions = {}) {
+  const topic = registry.topic('evolution');
+  const made = (schema: object, subject: string) =>
+    avro({ ...options, registry: registry.client(), schemas: { '#': { schema, subject } } });
+  const writer = await made(written, `${topic}-written`);
+  const reader = await made(own, `${topic}-own`);
+  return async (value: unknown) => reader.deserialize(await writer.serialize(value, on(topic)), on(topic));
+}
+
+it.each<[string, unknown, unknown, unknown[], unknown[]]>([
+  ['a field that became nullable', ['null', 'string'], 'string', ['x'], [null]],
+  ['a union with a new branch', ['null', 'string', 'int'], ['null', 'string'], ['x', null], [5]],
+  ['a field of no common type', 'string', 'long', [], ['1']],
+])('reads what can be read, and refuses the rest: %s', async (_name, written, own, readable, others) => {
+  const through = await evolve(record(field(written)), record(field(own)));
+  for (const p of readable) expect(await through({ p })).toStrictEqual({ p });
+  for (const p of others) {
+    const error: any = await through({ p }).catch((error: unknown) => error);
+    expect(SerializationError.is(error), String(error)).toBe(true);
+    expect(error.message).toContain('payload.p');
+  }
+});
+
+it.each<[string, unknown, unknown, unknown, unknown]>([
+  ['int to long', 'int', 'long', 5, 5n],
+  ['int to a nullable long', 'int', ['null', 'long'], 5, 5n],
+  ['long to double', 'long', 'double', 5n, 5],
+  ['float to double', 'float', 'double', 0.5, 0.5],
+  ['a long beside a double', 'long', ['double', 'long'], 2n ** 60n, { long: 2n ** 60n }],
+  ['string to bytes', 'string', 'bytes', 'ü', Uint8Array.from(Buffer.from('ü'))],
+  ['bytes to string', 'bytes', 'string', Uint8Array.from(Buffer.from('ü')), 'ü'],
+  ['a union to a union', ['null', 'int'], ['string', 'long', 'null'], 5, 5n],
+  [
+    'nested',
+    { type: 'map', values: { type: 'array', items: 'int' } },
+    { type: 'map', values: { type: 'array', items: 'long' } },
+    { a: [1] },
+    { a: [1n] },
+  ],
+  ['an unknown symbol', symbols('A', 'B'), { ...symbols('A', 'X'), default: 'X' }, 'B', 'X'],
+])('converts what Avro promotes: %s', async (_name, written, own, value, expected) => {
+  const through = await evolve(record(field(written)), record(field(own)));
+  expect(await through({ p: value })).toStrictEqual({ p: expected });
+});
+
+it('finds fields and types by their former names, and fills in defaults', async () => {
+  const own = {
+    ...record(
+      field('long', { aliases: ['p'] }, 'id'),
+      field(
+        { type: 'record', name: 'In', fields: [field(['string', 'null'], { default: 'k' }, 'x')] },
+        { default: { x: 'z' } },
+        'in',
+      ),
+      field(['null', 'S'], { default: null }, 'next'),
+    ),
+    name: 'S',
+    aliases: ['R'],
+  };
+  const through = await evolve(record(field('int')), own);
+  expect(await through({ p: 5 })).toStrictEqual({ id: 5n, in: { x: 'z' }, next: null });
+  const missing = await evolve(record(field('int')), record(field('int'), field('int', {}, 'q')));
+  await expect(missing({ p: 5 })).rejects.toThrow('payload.q was not written, and has no default');
+});
+
+it('follows types that contain themselves', async () => {
+  const list = (type: string) => record(field(type), field(['null', 'R'], { default: null }, 'next'));
+  const through = await evolve(list('int'), list('long'));
+  expect(await through({ p: 1, next: { p: 2 } })).toStrictEqual({ p: 1n, next: { p: 2n, next: null } });
+});
+
+it('does not read bytes as a text that they are not', async () => {
+  const through = await evolve(record(field('bytes')), record(field('string')));
+  await expect(through({ p: Uint8Array.of(255) })).rejects.toThrow('payload.p has bytes that are not UTF-8');
+});
