@@ -3,7 +3,7 @@ import { describe, SerializationError } from '@ambus/core';
 import { placeIn } from '../serializer/place.ts';
 import { nameOf } from './fields.ts';
 import type { AvroType } from './library.ts';
-import { fromDays, fromTwos, fromUnscaled } from './logical.ts';
+import { asLogical, fromDays, fromTwos, fromUnscaled } from './logical.ts';
 import type { AvroCodec } from './parse.ts';
 import { branchFor, fits, sourceOf } from './resolve.ts';
 import { branchesOf } from './union.ts';
@@ -52,19 +52,20 @@ export function fromAvro(
     return converted;
   };
   const meaning = pair.own.logical.get(own);
+  const stored = storedAs(pair, written, own, value, path);
   switch (meaning?.kind) {
     case 'date':
-      return valid(fromDays(value as number), path);
-    case 'timestamp':
-      return valid(new Date(Number(value)), path);
+      return valid(fromDays(stored as number), path);
+    case 'timestamp-millis':
+      return valid(new Date(Number(stored)), path);
     case 'decimal': {
-      const text = fromUnscaled(fromTwos(value as Buffer), meaning.scale);
+      const text = fromUnscaled(fromTwos(stored as Buffer), meaning.scale);
       return reading.decimal === undefined ? text : reading.decimal(text);
     }
   }
   switch (own.typeName) {
     case 'abstract:long':
-      return reading.int64 === 'string' ? String(value) : BigInt(value as bigint | number);
+      return reading.int64 === 'string' ? String(stored) : BigInt(stored as bigint | number);
     case 'float':
     case 'double':
       return Number(value);
@@ -108,6 +109,31 @@ export function fromAvro(
     default:
       return value;
   }
+}
+
+/** A value as the own type stores it, where both types have a meaning; else as it is. */
+function storedAs(
+  pair: Pair,
+  written: AvroType,
+  own: AvroType,
+  value: unknown,
+  path: readonly unknown[],
+): unknown {
+  const from = pair.written.logical.get(written);
+  const to = pair.own.logical.get(own);
+  if (from === undefined || to === undefined) {
+    // A decimal's bytes are no text.
+    const isDecimal = from?.kind === 'decimal' || to?.kind === 'decimal';
+    return isDecimal && written.typeName !== own.typeName ? refuse(pair, written, own, path) : value;
+  }
+  const stored = asLogical(value, from, to);
+  if (stored !== undefined) return stored;
+  const shown =
+    from.kind === 'decimal' ? fromUnscaled(fromTwos(value as Buffer), from.scale) : describe(value);
+  return fail(
+    path,
+    `was written as ${nameOf(written, pair.written)} ${shown}, and that cannot be read as ${nameOf(own, pair.own)}`,
+  );
 }
 
 function unwrap(union: AvroType, value: unknown): [branch: AvroType, item: unknown] {

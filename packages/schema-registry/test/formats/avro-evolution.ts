@@ -83,3 +83,58 @@ it('does not read bytes as a text that they are not', async () => {
   const through = await evolve(record(field('bytes')), record(field('string')));
   await expect(through({ p: Uint8Array.of(255) })).rejects.toThrow('payload.p has bytes that are not UTF-8');
 });
+
+const decimal = (precision: number, scale: number) => ({
+  type: 'bytes',
+  logicalType: 'decimal',
+  precision,
+  scale,
+});
+const logical = (type: string, logicalType: string) => ({ type, logicalType });
+
+it.each<[string, unknown, unknown, [given: unknown, expected: unknown][], unknown[]]>([
+  [
+    'a decimal of more digits',
+    decimal(10, 2),
+    ['null', decimal(12, 4)],
+    [
+      ['12.30', '12.3000'],
+      ['-99999999.99', '-99999999.9900'],
+    ],
+    [],
+  ],
+  ['a decimal of fewer digits', decimal(10, 4), decimal(4, 2), [['-12.3', '-12.30']], ['12.345', '123']],
+  [
+    'timestamps of a finer unit',
+    logical('long', 'timestamp-millis'),
+    logical('long', 'timestamp-micros'),
+    [[new Date(-1), -1_000n]],
+    [2n ** 62n],
+  ],
+  [
+    'timestamps of a coarser unit',
+    logical('long', 'timestamp-micros'),
+    logical('long', 'timestamp-millis'),
+    [[-1_000n, new Date(-1)]],
+    [1_700_000_000_000_001n],
+  ],
+  ['a date and a time', logical('int', 'date'), logical('long', 'timestamp-millis'), [], [new Date(0)]],
+  ['times of day', logical('int', 'time-millis'), logical('long', 'time-micros'), [], [1]],
+  [
+    'local times',
+    logical('long', 'timestamp-millis'),
+    logical('long', 'local-timestamp-millis'),
+    [],
+    [new Date(0)],
+  ],
+  ['a decimal as a text', decimal(10, 2), 'string', [], ['0.65']],
+  ['a text as a decimal', 'string', decimal(10, 2), [], ['A']],
+  ['a plain number as a time', 'int', logical('long', 'timestamp-millis'), [[5, new Date(5)]], []],
+  ['a time as a plain number', logical('int', 'date'), 'long', [[new Date(86_400_000), 1n]], []],
+  ['the bytes of a decimal', decimal(10, 2), 'bytes', [['0.65', Uint8Array.of(65)]], []],
+])('never changes what a value means: %s', async (_name, written, own, pairs, refused) => {
+  const through = await evolve(record(field(written)), record(field(own)));
+  for (const [p, expected] of pairs) expect(await through({ p })).toStrictEqual({ p: expected });
+  for (const p of refused)
+    await expect(through({ p })).rejects.toThrow(/payload\.p .*(and|that) cannot be read as/);
+});
