@@ -160,6 +160,25 @@ it('asks once for what many want at once', async () => {
   expect(seen.requests).toBe(1);
 });
 
+it.each([1, 'latest'] as const)(
+  'looks version %s of a subject up once for all its topics',
+  async (version) => {
+    const { seen, address, ...guarded } = await guard('Bearer t');
+    await using _ = guarded;
+    const client = schemaRegistry({ url: `http://${address}`, auth: { token: 't' } });
+    const subject = registry.topic('shared');
+    await client.register(subject, STRING);
+    seen.requests = 0;
+    const made = await avro({ registry: client, schemas: { 'orders.#': { version, subject } } });
+    const write = (n: number) => made.serialize('x', on(`orders.${n}`));
+    await Promise.all([1, 2, 3].map(write));
+    // What a subject has since become does not count: all topics go on alike.
+    await registry.api('POST', `subjects/${subject}/versions`, { schema: '["string", "null"]' });
+    expect(await write(4)).toEqual(write(1));
+    expect(seen.requests).toBe(1);
+  },
+);
+
 it('survives a registry that is killed and comes back', async () => {
   await using server = await startServer('schema-registry', { via: 'native', quiet: true });
   const made = await serializer({ url: server.url });
