@@ -79,7 +79,8 @@ const avroFormat = (avsc: Avsc, reading: Reading): Format<AvroSchema, Entry, Avr
     record: codec.type.name,
     write: (data) => codec.type.toBuffer(toAvro(codec, codec.type, data)),
   }),
-  reader(written, own) {
+  reader(compile, own) {
+    const written = compile();
     const pair = { written, own: own?.codec ?? written };
     return (body) => {
       const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);

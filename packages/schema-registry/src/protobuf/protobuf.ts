@@ -73,7 +73,8 @@ function protobufFormat(
         write: (data) => Buffer.concat([start, encodeMessage(type, data)]),
       };
     },
-    reader(written, own) {
+    reader(compile, own) {
+      const written = compile();
       const ours = new Set(own?.codec.messages.values());
       return (body) => {
         const { indexes, length } = readIndexes(body);

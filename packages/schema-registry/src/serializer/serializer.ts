@@ -157,7 +157,7 @@ export class RegistrySerializer<S, E extends LocalSchema<S> | RemoteSchema, C> i
     const entry = rule?.entry;
     const isOwn = entry !== undefined && isLocal<S, E>(entry);
     const own = isOwn ? { codec: await this.#own(rule!, entry), entry } : undefined;
-    const reader = this.#format.reader(this.#compile(`with the id ${id}`, written), own);
+    const reader = this.#format.reader(() => this.#compile(`with the id ${id}`, written), own);
     let readers = this.#readers.get(rule);
     if (readers === undefined || readers.size >= REMEMBERED) {
       readers = new Map();

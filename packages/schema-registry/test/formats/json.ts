@@ -133,3 +133,19 @@ it('knows the newer drafts, and refuses what it does not know', async () => {
     ).rejects.toThrow(ConfigError);
   }
 });
+
+it('reads as its own schema what was written with one that it cannot compile', async () => {
+  const topic = registry.topic('draft-04');
+  const schema = { $schema: 'http://json-schema.org/draft-04/schema#', type: 'object' };
+  const { id } = await registry.api('POST', `subjects/${topic}-value/versions`, {
+    schemaType: 'JSON',
+    schema: JSON.stringify(schema),
+  });
+  const body = Buffer.from([0, 0, 0, 0, 0, ...Buffer.from('{"id":1}')]);
+  body.writeUInt32BE(id, 1);
+  const schemas = { [topic]: { schema: ORDER } };
+  const reader = await jsonSchema({ registry: registry.client(), schemas });
+  expect(await reader.deserialize(body, on(topic))).toStrictEqual({ id: 1 });
+  const other = await jsonSchema({ registry: registry.client() });
+  await expect(other.deserialize(body, on(topic))).rejects.toThrow('draft-04/schema# is not supported');
+});
