@@ -45,8 +45,27 @@ function ajvFor(ajvs: Ajvs, schema: unknown): Ajv {
     throw new Error(`its draft ${draft} is not supported; 7, 2019-09 and 2020-12 are`);
   }
   // By the standard a format is a note for readers, unless a validator is told otherwise.
-  return new Class({ strict: false, allErrors: true, validateFormats: false, logger: false });
+  return new Class({
+    strict: false,
+    allErrors: true,
+    validateFormats: false,
+    logger: false,
+    code: { regExp: lenient },
+  });
 }
+
+/** Other validators have no unicode mode, and there needless escapes such as `\-` are patterns, too. */
+const lenient = Object.assign(
+  (pattern: string, flags: string): RegExp => {
+    try {
+      return new RegExp(pattern, flags);
+    } catch {
+      return new RegExp(pattern);
+    }
+  },
+  // For code that is written to a file, which this never is.
+  { code: 'new RegExp' },
+);
 
 /** Under the name that `$ref` says, and under what that is relative to the schema that says it. */
 function add(ajv: Ajv, name: string, schema: unknown, base: string | undefined): void {

@@ -149,3 +149,22 @@ it('reads as its own schema what was written with one that it cannot compile', a
   const other = await jsonSchema({ registry: registry.client() });
   await expect(other.deserialize(body, on(topic))).rejects.toThrow('draft-04/schema# is not supported');
 });
+
+it.each([
+  ['^\\d{3}\\-\\d{4}$', '123-4567', '1234567'],
+  ['^\\w+\\@\\w+$', 'a@b', 'ab'],
+  ['^[\\w-.]+$', 'a-b.c', 'a b'],
+  ['^.$', '😀', '😀😀'],
+  ['^\\p{L}+$', 'ü', '1'],
+])('takes the pattern %s as other validators do', async (pattern, right, wrong) => {
+  const topic = registry.topic('patterns');
+  const schema = { type: 'object', properties: { a: { type: 'string', pattern } } };
+  const serializer = await jsonSchema({ registry: registry.client(), schemas: { [topic]: { schema } } });
+  expect(await serializer.serialize({ a: right }, on(topic))).toBeInstanceOf(Uint8Array);
+  expect(() => serializer.serialize({ a: wrong }, on(topic))).toThrow('payload.a must match pattern');
+});
+
+it('refuses a pattern that is none', async () => {
+  const schemas = { a: { schema: { pattern: '(?i' } } };
+  await expect(jsonSchema({ registry: registry.client(), schemas })).rejects.toThrow(ConfigError);
+});
