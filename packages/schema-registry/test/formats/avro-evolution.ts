@@ -8,9 +8,9 @@ const record = (...fields: object[]) => ({ type: 'record', name: 'R', fields });
 const symbols = (...names: string[]) => ({ type: 'enum', name: 'E', symbols: names });
 
 /** Writes values with one schema, and gives what reads them as another. */
-async function evolve(written: object, own: object, options: AvroOptions = {}) {
+async function evolve(written: object | string, own: object | string, options: AvroOptions = {}) {
   const topic = registry.topic('evolution');
-  const made = (schema: object, subject: string) =>
+  const made = (schema: object | string, subject: string) =>
     avro({ ...options, registry: registry.client(), schemas: { '#': { schema, subject } } });
   const writer = await made(written, `${topic}-written`);
   const reader = await made(own, `${topic}-own`);
@@ -137,4 +137,30 @@ it.each<[string, unknown, unknown, [given: unknown, expected: unknown][], unknow
   for (const [p, expected] of pairs) expect(await through({ p })).toStrictEqual({ p: expected });
   for (const p of refused)
     await expect(through({ p })).rejects.toThrow(/payload\.p .*(and|that) cannot be read as/);
+});
+
+it('keeps all digits of a default', async () => {
+  const defaults = `
+    { "name": "until", "type": "long", "default": 9223372036854775807 },
+    { "name": "since", "type": ["long", "null"], "default": -9223372036854775808 },
+    { "name": "at", "type": { "type": "long", "logicalType": "timestamp-micros" }, "default": 9007199254740993 },
+    { "name": "all", "type": { "type": "array", "items": "long" }, "default": [1, 9007199254740993] },
+    { "name": "in", "type": { "type": "record", "name": "In", "fields": [{ "name": "x", "type": "long" }] }, "default": { "x": 9007199254740993 } },
+    { "name": "ratio", "type": "double", "default": 9007199254740993 },
+    { "name": "rate", "type": ["double", "null"], "default": 9007199254740993 }`;
+  const own = `{ "type": "record", "name": "R", "fields": [{ "name": "p", "type": "int" }, ${defaults}] }`;
+  const expected = {
+    p: 1,
+    until: 2n ** 63n - 1n,
+    since: -(2n ** 63n),
+    at: 2n ** 53n + 1n,
+    all: [1n, 2n ** 53n + 1n],
+    in: { x: 2n ** 53n + 1n },
+    ratio: 2 ** 53,
+    rate: 2 ** 53,
+  };
+  for (const written of [record(field('int')), own]) {
+    const through = await evolve(written, own);
+    expect(await through({ p: 1 })).toStrictEqual(expected);
+  }
 });
