@@ -179,6 +179,22 @@ it.each([1, 'latest'] as const)(
   },
 );
 
+it('waits for a member that lags behind what was just registered', async () => {
+  let misses = 0;
+  await using front = await gateway(({ method, url }) => {
+    const isLookup = method === 'POST' && /^\/subjects\/[^/]+$/.test(url!);
+    return isLookup && ++misses <= 3 ? [404, '{"error_code":40403,"message":"Schema not found"}'] : undefined;
+  });
+  const topic = registry.topic('lagging');
+  const made = await serializer({ url: `http://${front.address}` });
+  expect(await made.serialize('x', on(topic))).toBeInstanceOf(Uint8Array);
+  misses = 0;
+  const impatient = await serializer({ url: `http://${front.address}`, retries: 1 });
+  const error = await failure(impatient.serialize('x', on(registry.topic('lagging'))));
+  expect(error.retryable).toBe(true);
+  expect(error.message).toContain('for what was just registered');
+});
+
 it('survives a registry that is killed and comes back', async () => {
   await using server = await startServer('schema-registry', { via: 'native', quiet: true });
   const made = await serializer({ url: server.url });

@@ -11,6 +11,8 @@ export interface Call {
   readonly body?: unknown;
   /** Older registries do not have this path: they answer 404 and no code of their own. */
   readonly newer?: boolean;
+  /** Asks for what was just registered: a 404 comes from a member that has not heard of it yet. */
+  readonly exists?: boolean;
 }
 
 /** What came back. A `status` of 404 with a code of the registry's, 409 or 422 is an answer, too. */
@@ -100,7 +102,7 @@ function parse(body: string): Record<string, unknown> | undefined {
 function statusProblem(
   status: number,
   body: Record<string, unknown> | undefined,
-  { newer = false }: Call,
+  { newer = false, exists = false }: Call,
 ): { text: string; retryable: boolean } | undefined {
   const said = typeof body?.message === 'string' ? `: ${body.message.slice(0, 500)}` : '';
   if (status === 401 || status === 403) {
@@ -115,6 +117,9 @@ function statusProblem(
       text: `was answered with 404 and no error_code 404xx, so by no schema registry${said}`,
       retryable: true,
     };
+  }
+  if (status === 404 && exists) {
+    return { text: `was answered with 404 for what was just registered${said}`, retryable: true };
   }
   const isAnswer = (status >= 200 && status < 300) || [404, 409, 422].includes(status);
   if (!isAnswer) return { text: `was answered with ${status}${said}`, retryable: false };
