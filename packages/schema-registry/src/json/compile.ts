@@ -69,12 +69,16 @@ const lenient = Object.assign(
 
 /** Under the name that `$ref` says, and under what that is relative to the schema that says it. */
 function add(ajv: Ajv, name: string, schema: unknown, base: string | undefined): void {
-  const keys = new Set([name, base === undefined ? name : (URL.parse(name, base)?.href ?? name)]);
+  const keys = new Set([name, base === undefined ? name : resolve(ajv, base, name)]);
   const own = idOf(schema);
   if (own !== undefined && !keys.has(own)) ajv.addSchema(schema as object, own);
   for (const key of keys)
     if (ajv.getSchema(key) === undefined) ajv.addSchema({ ...Object(schema), $id: key }, key);
 }
+
+/** A relative `$id` has relative ones beside it, by ajv's rules; a urn has none. */
+const resolve = (ajv: Ajv, base: string, name: string): string =>
+  URL.canParse(base) ? (URL.parse(name, base)?.href ?? name) : ajv.opts.uriResolver.resolve(base, name);
 
 const idOf = (schema: unknown): string | undefined => {
   const { $id: id } = Object(schema) as { $id?: unknown };

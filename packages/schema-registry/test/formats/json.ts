@@ -89,6 +89,8 @@ it('follows references, by relative and absolute names', async () => {
     [undefined, 'money.json'],
     ['https://shop.example/order.json', 'money.json'],
     ['https://shop.example/order.json', 'https://shop.example/money.json'],
+    ['/schemas/order.json', 'money.json'],
+    ['schemas/order.json', '../money.json'],
   ]) {
     const schema = { ...(base && { $id: base }), type: 'object', properties: { price: { $ref: ref } } };
     const references = [{ name: ref!, subject: `${topic}-money`, schema: money }];
