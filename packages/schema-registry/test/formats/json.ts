@@ -106,6 +106,31 @@ it('follows references, by relative and absolute names', async () => {
   }
 });
 
+it('takes the first of two references of one name, where it writes and where it reads', async () => {
+  const topic = registry.topic('diamond');
+  const common = (type: string) => [
+    {
+      name: 'common.json',
+      subject: `${topic}-${type}`,
+      schema: { type: 'object', properties: { v: { type } } },
+    },
+  ];
+  const part = (name: string, type: string) => ({
+    name,
+    subject: `${topic}-${name}`,
+    schema: { type: 'object', properties: { of: { $ref: 'common.json' } } },
+    references: common(type),
+  });
+  const references = [part('a', 'string'), part('b', 'integer')];
+  const schema = { type: 'object', properties: { a: { $ref: 'a' }, b: { $ref: 'b' } } };
+  const schemas = { [topic]: { schema, references } };
+  const writer = await jsonSchema({ registry: registry.client(), schemas });
+  const data = { a: { of: { v: 'x' } }, b: { of: { v: 'y' } } };
+  const body = await writer.serialize(data, on(topic));
+  const reader = await jsonSchema({ registry: registry.client() });
+  expect(await reader.deserialize(body, on(topic))).toStrictEqual(data);
+});
+
 it('refuses an incompatible schema, and says which field broke', async () => {
   const topic = registry.topic('broken');
   const made = (schema: object) =>
