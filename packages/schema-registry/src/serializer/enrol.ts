@@ -101,9 +101,14 @@ export class Enrolment<S, E, C> {
     // Of another kind, it differs in everything.
     if (before.type !== after.type) return [];
     const [was, is] = await Promise.all([before, after].map((one) => this.#registry.complete(one)));
-    return differences(
-      this.#format.fields(this.#format.compile(was!)),
-      this.#format.fields(this.#format.compile(is!)),
-    );
+    try {
+      return differences(
+        this.#format.fields(this.#format.compile(was!)),
+        this.#format.fields(this.#format.compile(is!)),
+      );
+    } catch {
+      // What is there may be of a draft that cannot be compiled here.
+      return [];
+    }
   }
 }

@@ -161,6 +161,20 @@ it('knows the newer drafts, and refuses what it does not know', async () => {
   }
 });
 
+it('says that it is incompatible with a version that it cannot compile', async () => {
+  const topic = registry.topic('draft-04');
+  const old = { ...ORDER, $schema: 'http://json-schema.org/draft-04/schema#' };
+  await registry.api('POST', `subjects/${topic}-value/versions`, {
+    schemaType: 'JSON',
+    schema: JSON.stringify(old),
+  });
+  const schemas = { [topic]: { schema: { ...ORDER, required: ['id', 'state'] } } };
+  const writer = await jsonSchema({ registry: registry.client(), schemas });
+  const work = Promise.resolve(writer.serialize({ id: 1, state: 'open' }, on(topic)));
+  const error: any = await work.catch((error: unknown) => error);
+  expect(ValidationError.is(error), String(error)).toBe(true);
+});
+
 it('reads as its own schema what was written with one that it cannot compile', async () => {
   const topic = registry.topic('draft-04');
   const schema = { $schema: 'http://json-schema.org/draft-04/schema#', type: 'object' };
