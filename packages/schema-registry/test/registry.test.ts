@@ -1,5 +1,4 @@
-import { createServer, request } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { BusError, ConfigError, ConnectionError, TimeoutError } from '@ambus/core';
@@ -7,35 +6,23 @@ import { startServer } from '@ambus/testing';
 import { expect, it } from 'vitest';
 import { avro } from '../src/avro/avro.ts';
 import { type SchemaRegistryOptions, schemaRegistry } from '../src/index.ts';
+import { gateway, type Intercepted } from './support/gateway.ts';
 import { on, registry } from './support/registry.ts';
 
 /** Lets through to the real registry what comes with a header. */
-async function guard(authorization: string, secure?: { ca: string; cert: string; key: string }) {
-  const seen = { requests: 0 };
-  const { hostname, port, pathname } = new URL(registry.server.url);
-  const handler: Parameters<typeof createServer>[1] = (incoming, response) => {
-    seen.requests++;
-    if (incoming.headers.authorization !== authorization) {
-      response.writeHead(401).end('{"error_code":401,"message":"Unauthorized"}');
-      return;
-    }
-    const { method, url, headers } = incoming;
-    const forward = request({ host: hostname, port, path: pathname + url, method, headers }, (answer) => {
-      response.writeHead(answer.statusCode!, answer.headers);
-      answer.pipe(response);
-    });
-    incoming.pipe(forward);
-  };
-  const server = secure
-    ? createSecureServer({ ...secure, requestCert: true, rejectUnauthorized: true }, handler)
-    : createServer(handler);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { address, seen, [Symbol.asyncDispose]: async () => void server.close() };
-}
+const guard = (authorization: string, secure?: { ca: string; cert: string; key: string }) =>
+  gateway(
+    ({ headers }) =>
+      headers.authorization === authorization
+        ? undefined
+        : [401, '{"error_code":401,"message":"Unauthorized"}'],
+    secure,
+  );
 
 const serializer = (options: SchemaRegistryOptions) =>
   avro({ registry: schemaRegistry(options), schemas: { '#': { schema: 'string' } } });
+
+const STRING = { type: 'AVRO', text: '"string"', references: [] } as const;
 
 const failure = async (work: unknown): Promise<BusError> => {
   const error = await Promise.resolve(work).then(
@@ -173,6 +160,41 @@ it('asks once for what many want at once', async () => {
   expect(seen.requests).toBe(1);
 });
 
+it.each([1, 'latest'] as const)(
+  'looks version %s of a subject up once for all its topics',
+  async (version) => {
+    const { seen, address, ...guarded } = await guard('Bearer t');
+    await using _ = guarded;
+    const client = schemaRegistry({ url: `http://${address}`, auth: { token: 't' } });
+    const subject = registry.topic('shared');
+    await client.register(subject, STRING);
+    seen.requests = 0;
+    const made = await avro({ registry: client, schemas: { 'orders.#': { version, subject } } });
+    const write = (n: number) => made.serialize('x', on(`orders.${n}`));
+    await Promise.all([1, 2, 3].map(write));
+    // What a subject has since become does not count: all topics go on alike.
+    await registry.api('POST', `subjects/${subject}/versions`, { schema: '["string", "null"]' });
+    expect(await write(4)).toEqual(write(1));
+    expect(seen.requests).toBe(1);
+  },
+);
+
+it('waits for a member that lags behind what was just registered', async () => {
+  let misses = 0;
+  await using front = await gateway(({ method, url }) => {
+    const isLookup = method === 'POST' && /^\/subjects\/[^/]+$/.test(url!);
+    return isLookup && ++misses <= 3 ? [404, '{"error_code":40403,"message":"Schema not found"}'] : undefined;
+  });
+  const topic = registry.topic('lagging');
+  const made = await serializer({ url: `http://${front.address}` });
+  expect(await made.serialize('x', on(topic))).toBeInstanceOf(Uint8Array);
+  misses = 0;
+  const impatient = await serializer({ url: `http://${front.address}`, retries: 1 });
+  const error = await failure(impatient.serialize('x', on(registry.topic('lagging'))));
+  expect(error.retryable).toBe(true);
+  expect(error.message).toContain('for what was just registered');
+});
+
 it('survives a registry that is killed and comes back', async () => {
   await using server = await startServer('schema-registry', { via: 'native', quiet: true });
   const made = await serializer({ url: server.url });
@@ -191,6 +213,47 @@ it('is no schema registry', async () => {
   const error = await failure((await serializer({ url })).serialize('x', on('t')));
   expect(error.message).toContain('is this a schema registry?');
   server.close();
+});
+
+it.each(['{"message":"no Route matched with those values"}', 'default backend - 404', '{"error_code":404}'])(
+  "takes a 404 that is not the registry's own for an outage: %s",
+  async (body) => {
+    let away: Intercepted;
+    await using front = await gateway(() => away);
+    const options = { url: `http://${front.address}`, retries: 1 };
+    const topic = registry.topic('gateway');
+    const framed = await (await serializer({ url: registry.server.url })).serialize('x', on(topic));
+    away = [404, body];
+    const made = await serializer(options);
+    for (const work of [() => made.deserialize(framed, on(topic)), () => made.serialize('x', on(topic))]) {
+      front.seen.requests = 0;
+      const error = await failure(work());
+      expect(ConnectionError.is(error), String(error)).toBe(true);
+      expect(error.retryable).toBe(true);
+      expect(front.seen.requests).toBe(2);
+    }
+    const remote = await avro({
+      registry: schemaRegistry(options),
+      schemas: { '#': { version: 1, subject: `${topic}-value` } },
+    });
+    expect((await failure(remote.serialize('x', on(topic)))).retryable).toBe(true);
+    await expect(schemaRegistry(options).check(topic, STRING)).rejects.toThrow(ConnectionError);
+    away = undefined;
+    expect(await made.deserialize(framed, on(topic))).toBe('x');
+    expect(await made.serialize('x', on(topic))).toEqual(framed);
+    expect(await remote.serialize('x', on(topic))).toEqual(framed);
+  },
+);
+
+it('compares with one version only where the registry is older', async () => {
+  const topic = registry.topic('older');
+  await using front = await gateway(({ url }) =>
+    /versions\?/.test(url!) ? [404, '{"error_code":404,"message":"HTTP 404 Not Found"}'] : undefined,
+  );
+  const client = schemaRegistry({ url: `http://${front.address}` });
+  await client.register(topic, STRING);
+  expect(await client.check(topic, STRING)).toMatchObject({ compatible: true });
+  expect(await client.check(topic, { ...STRING, text: '"int"' })).toMatchObject({ compatible: false });
 });
 
 it('takes its url from the environment, and checks options without showing secrets', () => {

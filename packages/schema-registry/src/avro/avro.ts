@@ -13,7 +13,7 @@ import { assertBody } from './bounds.ts';
 import { avroFields } from './fields.ts';
 import { type Avsc, loadAvsc } from './library.ts';
 import { type AvroCodec, parse } from './parse.ts';
-import { fromAvro, type Reading } from './read.ts';
+import { type Reading, Resolution } from './read.ts';
 import { toAvro } from './write.ts';
 
 /** An Avro schema: as an object, an array (a union), its JSON text, or the name of a primitive type. */
@@ -79,13 +79,14 @@ const avroFormat = (avsc: Avsc, reading: Reading): Format<AvroSchema, Entry, Avr
     record: codec.type.name,
     write: (data) => codec.type.toBuffer(toAvro(codec, codec.type, data)),
   }),
-  reader(written, own) {
-    const wanted = own?.codec ?? written;
-    const resolver = wanted === written ? undefined : wanted.type.createResolver(written.type);
+  reader(compile, own) {
+    const written = compile();
+    const { codec } = own ?? { codec: written };
+    const read = new Resolution(written, codec, reading).reader(written.type, codec.type);
     return (body) => {
       const bytes = Buffer.from(body.buffer, body.byteOffset, body.length);
       assertBody(written.type, bytes);
-      return fromAvro(wanted, wanted.type, wanted.type.fromBuffer(bytes, resolver), reading);
+      return read(written.type.fromBuffer(bytes), []);
     };
   },
   fields: avroFields,

@@ -2,32 +2,9 @@ import type { AvroType } from './library.ts';
 import type { AvroCodec } from './parse.ts';
 
 /** The fields of a schema by their path, each with what it is. */
-export function avroFields({ type, logical }: AvroCodec): Map<string, string> {
+export function avroFields(codec: AvroCodec): Map<string, string> {
   const found = new Map<string, string>();
   const seen = new Set<string>();
-
-  const name = (one: AvroType): string => {
-    const meaning = logical.get(one);
-    if (meaning !== undefined) {
-      return meaning.kind === 'decimal' ? `decimal(${meaning.precision}, ${meaning.scale})` : meaning.kind;
-    }
-    switch (one.typeName) {
-      case 'abstract:long':
-        return 'long';
-      case 'array':
-        return `array of ${name(one.itemsType)}`;
-      case 'map':
-        return `map of ${name(one.valuesType)}`;
-      case 'enum':
-        return `enum ${one.name} of ${one.symbols.join(', ')}`;
-      case 'fixed':
-        return `fixed ${one.name} of ${one.size} bytes`;
-      case 'union:wrapped':
-        return one.types.map(name).join(' or ');
-      default:
-        return one.name ?? one.typeName;
-    }
-  };
 
   const walk = (one: AvroType, path: readonly string[]): void => {
     if (one.typeName === 'array') walk(one.itemsType, path);
@@ -39,13 +16,37 @@ export function avroFields({ type, logical }: AvroCodec): Map<string, string> {
         const place = [...path, field.name];
         found.set(
           place.join('.'),
-          name(field.type) + (field.defaultValue() === undefined ? ', no default' : ''),
+          nameOf(field.type, codec) + (field.defaultValue() === undefined ? ', no default' : ''),
         );
         walk(field.type, place);
       }
     }
   };
-  walk(type, []);
-  if (found.size === 0) found.set('', name(type));
+  walk(codec.type, []);
+  if (found.size === 0) found.set('', nameOf(codec.type, codec));
   return found;
+}
+
+/** What a type is, in words. */
+export function nameOf(type: AvroType, codec: AvroCodec): string {
+  const meaning = codec.logical.get(type);
+  if (meaning !== undefined) {
+    return meaning.kind === 'decimal' ? `decimal(${meaning.precision}, ${meaning.scale})` : meaning.kind;
+  }
+  switch (type.typeName) {
+    case 'abstract:long':
+      return 'long';
+    case 'array':
+      return `array of ${nameOf(type.itemsType, codec)}`;
+    case 'map':
+      return `map of ${nameOf(type.valuesType, codec)}`;
+    case 'enum':
+      return `enum ${type.name} of ${type.symbols.join(', ')}`;
+    case 'fixed':
+      return `fixed ${type.name} of ${type.size} bytes`;
+    case 'union:wrapped':
+      return type.types.map((branch) => nameOf(branch, codec)).join(' or ');
+    default:
+      return type.name ?? type.typeName;
+  }
 }

@@ -8,19 +8,23 @@ export interface AvroType {
   readonly typeName: string;
   readonly name?: string;
   readonly branchName: string;
+  readonly aliases: readonly string[];
   readonly fields: readonly AvroField[];
+  field(name: string): AvroField | undefined;
   readonly symbols: readonly string[];
+  /** Of an enum. */
+  readonly default?: string;
   readonly size: number;
   readonly itemsType: AvroType;
   readonly valuesType: AvroType;
   readonly types: readonly AvroType[];
   toBuffer(value: unknown): Buffer;
-  fromBuffer(body: Buffer, resolver?: unknown): unknown;
-  createResolver(writer: AvroType): unknown;
+  fromBuffer(body: Buffer): unknown;
 }
 
-interface AvroField {
+export interface AvroField {
   readonly name: string;
+  readonly aliases: readonly string[];
   readonly type: AvroType;
   defaultValue(): unknown;
 }

@@ -1,11 +1,29 @@
+/** Logical types of one meaning each, by the type that they are stored as. */
+const STORED_AS = {
+  date: 'int',
+  'time-millis': 'int',
+  'time-micros': 'long',
+  'timestamp-millis': 'long',
+  'timestamp-micros': 'long',
+  'timestamp-nanos': 'long',
+  'local-timestamp-millis': 'long',
+  'local-timestamp-micros': 'long',
+  'local-timestamp-nanos': 'long',
+  'big-decimal': 'bytes',
+} as const;
+
 /** What a value of a plain type means. */
-export type Logical =
-  | { readonly kind: 'date' | 'timestamp' }
-  | { readonly kind: 'decimal'; readonly precision: number; readonly scale: number };
+export type Logical = { readonly kind: keyof typeof STORED_AS } | Decimal;
+
+interface Decimal {
+  readonly kind: 'decimal';
+  readonly precision: number;
+  readonly scale: number;
+}
 
 /**
- * The meaning of a schema with a `logicalType`; undefined for those that have no better form in JavaScript than their
- * number, and, as Avro demands, for those that are not well-formed.
+ * The meaning of a schema with a `logicalType`; undefined for those that mean what they are stored as, and, as Avro
+ * demands, for those that are not well-formed.
  */
 export function logicalOf({
   type,
@@ -13,8 +31,10 @@ export function logicalOf({
   precision,
   scale = 0,
 }: Record<string, unknown>): Logical | undefined {
-  if (logicalType === 'date' && type === 'int') return { kind: 'date' };
-  if (logicalType === 'timestamp-millis' && type === 'long') return { kind: 'timestamp' };
+  if (typeof logicalType === 'string' && Object.hasOwn(STORED_AS, logicalType)) {
+    const kind = logicalType as keyof typeof STORED_AS;
+    return type === STORED_AS[kind] ? { kind } : undefined;
+  }
   if (logicalType !== 'decimal' || (type !== 'bytes' && type !== 'fixed')) return undefined;
   const isDecimal =
     Number.isInteger(precision) &&
@@ -23,6 +43,39 @@ export function logicalOf({
     (precision as number) >= Math.max(1, scale as number);
   return isDecimal ? { kind: 'decimal', precision: precision as number, scale: scale as number } : undefined;
 }
+
+const PER_SECOND: Readonly<Record<string, bigint>> = {
+  millis: 1_000n,
+  micros: 1_000_000n,
+  nanos: 1_000_000_000n,
+};
+
+/**
+ * What is stored for a value of one logical type, as another one stores it: decimals of any scale, and timestamps of any
+ * unit. Undefined where it would become another value.
+ */
+export function asLogical(value: unknown, from: Logical, to: Logical): unknown {
+  if (from.kind === 'decimal' && to.kind === 'decimal') {
+    if (from.scale === to.scale && from.precision <= to.precision) return value;
+    const text = fromUnscaled(fromTwos(value as Uint8Array), from.scale);
+    const unscaled = toUnscaled(text, to.precision, to.scale);
+    return unscaled === undefined ? undefined : toTwos(unscaled, undefined);
+  }
+  if (from.kind === to.kind) return value;
+  const [fromFamily, fromUnit] = unitOf(from);
+  const [toFamily, toUnit] = unitOf(to);
+  if (fromUnit === undefined || toUnit === undefined || fromFamily !== toFamily) return undefined;
+  const scaled = (value as bigint) * toUnit;
+  return scaled % fromUnit === 0n && isInt64(scaled / fromUnit) ? scaled / fromUnit : undefined;
+}
+
+/** The unit per second of a kind of timestamps; none for others. */
+function unitOf({ kind }: Logical): [family: string, unit: bigint | undefined] {
+  const [, family = '', unit = ''] = /^((?:local-)?timestamp)-(.*)$/.exec(kind) ?? [];
+  return [family, PER_SECOND[unit]];
+}
+
+const isInt64 = (value: bigint): boolean => BigInt.asIntN(64, value) === value;
 
 const DAY = 24 * 60 * 60 * 1_000;
 

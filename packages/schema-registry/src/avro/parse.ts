@@ -14,7 +14,7 @@ const LONG_BYTES = 8;
 
 /**
  * Makes avsc's type of a schema and of all that it refers to. Longs are bigints there, unions always wrapped, and logical
- * types are plain ones that are looked up in `logical`: avsc's own would get in the way of resolving schemas.
+ * types are plain ones that are looked up in `logical`: what a value means is told by two schemas.
  *
  * @throws {Error} when the schema is not valid
  */
@@ -35,8 +35,35 @@ export function parse(avsc: Avsc, { text, parts }: CompleteSchema): AvroCodec {
   };
   const long = newLong(avsc);
   const options = { registry: { long }, typeHook, wrapUnions: true, omitRecordMethods: true };
-  for (const part of parts) avsc.Type.forSchema(JSON.parse(part.text), options as never);
-  return { type: avsc.Type.forSchema(JSON.parse(text), options as never) as unknown as AvroType, logical };
+  for (const part of parts) avsc.Type.forSchema(parseText(part.text) as never, options as never);
+  return {
+    type: avsc.Type.forSchema(parseText(text) as never, options as never) as unknown as AvroType,
+    logical,
+  };
+}
+
+/** Integers that a double does not hold become bigints, so that defaults of longs keep their digits. */
+function parseText(text: string): unknown {
+  const revive = (_key: string, value: unknown, { source }: { source: string }): unknown => {
+    if (typeof value === 'number') return isLong(value, source) ? BigInt(source) : value;
+    const { type, default: filler } = Object(value) as { type?: unknown; default?: unknown };
+    const isNumber = typeof filler === 'bigint' && isFloating(type);
+    return isNumber ? { ...(value as object), default: Number(filler) } : value;
+  };
+  return JSON.parse(text, revive as (key: string, value: unknown) => unknown);
+}
+
+const isLong = (value: number, source: string): boolean =>
+  Number.isInteger(value) &&
+  !Number.isSafeInteger(value) &&
+  /^-?\d+$/.test(source) &&
+  BigInt.asIntN(64, BigInt(source)) === BigInt(source);
+
+/** Whether a default of a type is a float's or a double's; a union's is of its first branch. */
+function isFloating(type: unknown): boolean {
+  if (Array.isArray(type)) return isFloating(type[0]);
+  const { type: inner } = Object(type) as { type?: unknown };
+  return type === 'float' || type === 'double' || inner === 'float' || inner === 'double';
 }
 
 const newLong = (avsc: Avsc): unknown =>
@@ -48,7 +75,8 @@ const newLong = (avsc: Avsc): unknown =>
       return bytes;
     },
     fromJSON: BigInt,
-    toJSON: Number,
+    // avsc copies defaults by this and `fromJSON`.
+    toJSON: (value: bigint) => value,
     isValid: (value: unknown) => typeof value === 'bigint',
     compare: (one: bigint, other: bigint) => (one < other ? -1 : one > other ? 1 : 0),
   });

@@ -25,7 +25,8 @@ export function toAvro(codec: AvroCodec, type: AvroType, value: unknown, path: P
   }
   const meaning = codec.logical.get(type);
   if (meaning?.kind === 'decimal') return toDecimal(type, meaning, value, path);
-  if (meaning !== undefined && value instanceof Date) return fromDate(meaning.kind, value, path);
+  if ((meaning?.kind === 'date' || meaning?.kind === 'timestamp-millis') && value instanceof Date)
+    return fromDate(meaning.kind, value, path);
   switch (type.typeName) {
     case 'null':
       return value === null || value === undefined ? null : refuse(path, 'null', value);
@@ -150,10 +151,10 @@ function toLong(value: unknown): bigint | undefined {
   return exact !== undefined && exact >= -INT64 && exact < INT64 ? exact : undefined;
 }
 
-function fromDate(kind: 'date' | 'timestamp', date: Date, path: Path): unknown {
+function fromDate(kind: 'date' | 'timestamp-millis', date: Date, path: Path): unknown {
   const time = date.getTime();
   if (Number.isNaN(time)) return refuse(path, 'a valid Date', 'an invalid one');
-  if (kind === 'timestamp') return BigInt(time);
+  if (kind === 'timestamp-millis') return BigInt(time);
   return toDays(date) ?? refuse(path, 'a Date at midnight UTC', date.toISOString());
 }
 

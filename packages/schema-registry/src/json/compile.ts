@@ -45,17 +45,40 @@ function ajvFor(ajvs: Ajvs, schema: unknown): Ajv {
     throw new Error(`its draft ${draft} is not supported; 7, 2019-09 and 2020-12 are`);
   }
   // By the standard a format is a note for readers, unless a validator is told otherwise.
-  return new Class({ strict: false, allErrors: true, validateFormats: false, logger: false });
+  return new Class({
+    strict: false,
+    allErrors: true,
+    validateFormats: false,
+    logger: false,
+    code: { regExp: lenient },
+  });
 }
+
+/** Other validators have no unicode mode, and there needless escapes such as `\-` are patterns, too. */
+const lenient = Object.assign(
+  (pattern: string, flags: string): RegExp => {
+    try {
+      return new RegExp(pattern, flags);
+    } catch {
+      return new RegExp(pattern);
+    }
+  },
+  // For code that is written to a file, which this never is.
+  { code: 'new RegExp' },
+);
 
 /** Under the name that `$ref` says, and under what that is relative to the schema that says it. */
 function add(ajv: Ajv, name: string, schema: unknown, base: string | undefined): void {
-  const keys = new Set([name, base === undefined ? name : (URL.parse(name, base)?.href ?? name)]);
+  const keys = new Set([name, base === undefined ? name : resolve(ajv, base, name)]);
   const own = idOf(schema);
   if (own !== undefined && !keys.has(own)) ajv.addSchema(schema as object, own);
   for (const key of keys)
     if (ajv.getSchema(key) === undefined) ajv.addSchema({ ...Object(schema), $id: key }, key);
 }
+
+/** A relative `$id` has relative ones beside it, by ajv's rules; a urn has none. */
+const resolve = (ajv: Ajv, base: string, name: string): string =>
+  URL.canParse(base) ? (URL.parse(name, base)?.href ?? name) : ajv.opts.uriResolver.resolve(base, name);
 
 const idOf = (schema: unknown): string | undefined => {
   const { $id: id } = Object(schema) as { $id?: unknown };

@@ -69,7 +69,7 @@ const jsonFormat = (ajvs: Ajvs, plain: Serializer): Format<object | string, Entr
     },
   }),
   reader(written, own) {
-    const wanted = own?.codec ?? written;
+    const wanted = own?.codec ?? written();
     return (body) => {
       const data = plain.deserialize(body, CONTEXT);
       wanted.assert(parse(body));

@@ -12,7 +12,7 @@ import {
 import { RegistrySerializer } from '../serializer/serializer.ts';
 import { protobufFields } from './fields.ts';
 import { readIndexes, writeIndexes } from './indexes.ts';
-import { loadProtobufjs, type Protobufjs } from './library.ts';
+import { type Library, loadProtobufjs } from './library.ts';
 import { type ProtobufCodec, parse } from './parse.ts';
 
 /** Which of a file's messages a topic's payloads are. */
@@ -55,7 +55,7 @@ export async function protobuf(options: ProtobufOptions = {}): Promise<Serialize
 }
 
 function protobufFormat(
-  library: Protobufjs,
+  library: Library,
   options: ProtobufOptions,
 ): Format<string, ProtobufEntry, ProtobufCodec> {
   const reading = { int64: options.int64 ?? 'bigint', enums: options.enums ?? 'number' };
@@ -73,7 +73,8 @@ function protobufFormat(
         write: (data) => Buffer.concat([start, encodeMessage(type, data)]),
       };
     },
-    reader(written, own) {
+    reader(compile, own) {
+      const written = compile();
       const ours = new Set(own?.codec.messages.values());
       return (body) => {
         const { indexes, length } = readIndexes(body);

@@ -9,9 +9,13 @@ export interface Call {
   /** Below the base path, without a slash before it. */
   readonly path: string;
   readonly body?: unknown;
+  /** Older registries do not have this path: they answer 404 and no code of their own. */
+  readonly newer?: boolean;
+  /** Asks for what was just registered: a 404 comes from a member that has not heard of it yet. */
+  readonly exists?: boolean;
 }
 
-/** What came back. A `status` of 404, 409 or 422 is an answer, too. */
+/** What came back. A `status` of 404 with a code of the registry's, 409 or 422 is an answer, too. */
 export interface Answer {
   readonly status: number;
   readonly body: Record<string, unknown>;
@@ -76,7 +80,7 @@ export function send(endpoint: Endpoint, call: Call, tls: Settings['tls'], timeo
     response.on('end', () => {
       const status = response.statusCode ?? 0;
       const body = parse(Buffer.concat(chunks).toString());
-      const problem = statusProblem(status, body);
+      const problem = statusProblem(status, body, call);
       if (problem === undefined) resolve({ status, body: body! });
       else fail(problem.text, undefined, problem.retryable);
     });
@@ -98,6 +102,7 @@ function parse(body: string): Record<string, unknown> | undefined {
 function statusProblem(
   status: number,
   body: Record<string, unknown> | undefined,
+  { newer = false, exists = false }: Call,
 ): { text: string; retryable: boolean } | undefined {
   const said = typeof body?.message === 'string' ? `: ${body.message.slice(0, 500)}` : '';
   if (status === 401 || status === 403) {
@@ -105,6 +110,16 @@ function statusProblem(
   }
   if (status === 408 || status === 429 || status >= 500) {
     return { text: `was answered with ${status}${said}`, retryable: true };
+  }
+  // A gateway answers so while the registry behind it is away; the registry itself says what is missing: 40401, 40403.
+  if (status === 404 && !/^404\d\d$/.test(String(body?.error_code)) && !(newer && body !== undefined)) {
+    return {
+      text: `was answered with 404 and no error_code 404xx, so by no schema registry${said}`,
+      retryable: true,
+    };
+  }
+  if (status === 404 && exists) {
+    return { text: `was answered with 404 for what was just registered${said}`, retryable: true };
   }
   const isAnswer = (status >= 200 && status < 300) || [404, 409, 422].includes(status);
   if (!isAnswer) return { text: `was answered with ${status}${said}`, retryable: false };

@@ -22,13 +22,16 @@ export interface SchemaRegistryOptions {
         readonly passphrase?: string | undefined;
       }
     | undefined;
-  /** Milliseconds that a lookup may take in all, with its retries. At least 1. Default 10,000. */
+  /**
+   * Milliseconds that a lookup may take in all, with its retries. The first publish of a topic makes up to four in turn
+   * (find, check, register, find), and as many for each reference that is registered with it. At least 1. Default 10,000.
+   */
   readonly timeout?: number | undefined;
   /** Milliseconds until one HTTP request is given up. At least 1. Default 3,000. */
   readonly requestTimeout?: number | undefined;
   /**
-   * How often a request is tried again that found no registry, or a busy one (429 and 5xx). The waits between grow from
-   * 100 milliseconds to 2 seconds. Default 4.
+   * How often a request is tried again that found no registry (also a 404 that is a gateway's), or a busy one (429 and
+   * 5xx). The waits between grow from 100 milliseconds to 2 seconds. Default 4.
    */
   readonly retries?: number | undefined;
 }

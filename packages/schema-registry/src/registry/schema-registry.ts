@@ -1,4 +1,5 @@
 import { ConfigError, SerializationError } from '@ambus/core';
+import type { Call } from './http.ts';
 import { Memo } from './memo.ts';
 import { type SchemaRegistryOptions, settings } from './options.ts';
 import { readReferences, readType } from './read.ts';
@@ -76,12 +77,7 @@ export class SchemaRegistry {
 
   /** A schema's place under a subject; undefined where it is not registered there. */
   find(subject: string, schema: Schema): Promise<RegisteredSchema | undefined> {
-    return this.#ids.get(keyOf(subject, schema), () =>
-      this.#registered(
-        { method: 'POST', path: `subjects/${encodeURIComponent(subject)}`, body: toBody(schema) },
-        schema,
-      ),
-    );
+    return this.#ids.get(keyOf(subject, schema), () => this.#registered(lookup(subject, schema), schema));
   }
 
   /**
@@ -97,7 +93,7 @@ export class SchemaRegistry {
     if (status === 409) throw new SerializationError(`subject "${subject}": ${body.message}`);
     if (status === 422) throw invalid(subject, body);
     if (status >= 300) throw this.#unexpected(call, { status, body });
-    const found = await this.find(subject, schema);
+    const found = await this.#registered({ ...lookup(subject, schema), exists: true }, schema);
     if (found === undefined) throw this.#unexpected(call, { status, body });
     return found;
   }
@@ -110,7 +106,7 @@ export class SchemaRegistry {
   async check(subject: string, schema: Schema): Promise<Verdict> {
     const path = `compatibility/subjects/${encodeURIComponent(subject)}/versions`;
     const call = { method: 'POST', path: `${path}?verbose=true`, body: toBody(schema) } as const;
-    let { status, body } = await this.#transport.ask(call);
+    let { status, body } = await this.#transport.ask({ ...call, newer: true });
     if (status === 404 && body.error_code !== 40401) {
       // Registries before 6.1 compare with one version only.
       ({ status, body } = await this.#transport.ask({ ...call, path: `${path}/latest?verbose=true` }));
@@ -123,7 +119,10 @@ export class SchemaRegistry {
     return { compatible: body.is_compatible, reasons: said };
   }
 
-  /** Fetches the texts of all that a schema refers to, and of all that those refer to. */
+  /**
+   * Fetches the texts of all that a schema refers to, and of all that those refer to. The first that is met of a name
+   * counts, as in Confluent's own clients: with Avro they would otherwise read other bytes.
+   */
   async complete(schema: Schema): Promise<CompleteSchema> {
     const parts = new Map<string, string>();
     const walk = async (references: readonly Reference[]): Promise<void> => {
@@ -138,10 +137,7 @@ export class SchemaRegistry {
     return { ...schema, parts: [...parts].map(([name, text]) => ({ name, text })) };
   }
 
-  async #registered(
-    call: Parameters<Transport['ask']>[0],
-    given: Schema | undefined,
-  ): Promise<RegisteredSchema | undefined> {
+  async #registered(call: Call, given: Schema | undefined): Promise<RegisteredSchema | undefined> {
     const { status, body } = await this.#transport.ask(call);
     if (status === 404) return undefined;
     const { id, version, subject, schema } = body;
@@ -178,6 +174,12 @@ const toBody = ({ type, text, references }: Schema): object => ({
   schema: text,
   ...(type === 'AVRO' ? undefined : { schemaType: type }),
   ...(references.length === 0 ? undefined : { references }),
+});
+
+const lookup = (subject: string, schema: Schema): Call => ({
+  method: 'POST',
+  path: `subjects/${encodeURIComponent(subject)}`,
+  body: toBody(schema),
 });
 
 const keyOf = (subject: string, { type, text, references }: Schema): string =>

@@ -66,13 +66,17 @@ export class Enrolment<S, E, C> {
   }: Pick<LocalSchema<S>, 'schema' | 'references'>): Promise<CompleteSchema> {
     const { type } = this.#format;
     const parts = new Map<string, string>();
+    // The first of a name counts, as in `SchemaRegistry.complete`.
+    const add = (name: string, text: string): void => {
+      if (!parts.has(name)) parts.set(name, text);
+    };
     for (const reference of references) {
       const part =
         'version' in reference
           ? await this.#registry.complete(await this.#registry.version(reference.subject, reference.version))
           : await this.complete(reference);
-      for (const { name, text } of part.parts) parts.set(name, text);
-      parts.set(reference.name, part.text);
+      for (const { name, text } of part.parts) add(name, text);
+      add(reference.name, part.text);
     }
     const text = this.#format.toText(schema);
     return { type, text, references: [], parts: [...parts].map(([name, part]) => ({ name, text: part })) };
@@ -97,9 +101,14 @@ export class Enrolment<S, E, C> {
     // Of another kind, it differs in everything.
     if (before.type !== after.type) return [];
     const [was, is] = await Promise.all([before, after].map((one) => this.#registry.complete(one)));
-    return differences(
-      this.#format.fields(this.#format.compile(was!)),
-      this.#format.fields(this.#format.compile(is!)),
-    );
+    try {
+      return differences(
+        this.#format.fields(this.#format.compile(was!)),
+        this.#format.fields(this.#format.compile(is!)),
+      );
+    } catch {
+      // What is there may be of a draft that cannot be compiled here.
+      return [];
+    }
   }
 }

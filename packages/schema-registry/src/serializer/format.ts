@@ -10,13 +10,13 @@ export interface Format<S, E, C> {
   compile(schema: CompleteSchema): C;
   writer(codec: C, entry: E): Writer;
   /**
-   * Reads what follows the schema's id.
+   * Reads what follows the schema's id; throws what keeps a value from being read.
    *
+   * @param written - compiles what it was written with: not every format needs that beside `own`
    * @param own - what it is to be read as; undefined: as it was written
-   * @throws what keeps `own` from reading what `written` wrote
    */
   reader(
-    written: C,
+    written: () => C,
     own: { readonly codec: C; readonly entry: E } | undefined,
   ): (body: Uint8Array) => unknown;
   /** The fields of a schema by their path, each with what it is. */

@@ -23,7 +23,7 @@ export interface LocalSchema<S> {
 
 /** A schema that is only in the registry. Its topics are written with it, and read as they were written. */
 export interface RemoteSchema {
-  /** `latest` is looked up once, before the first message. */
+  /** `latest` is looked up once for a subject, before the first message. */
   readonly version: number | 'latest';
   /** Default: by the strategy, which must not need the type's name then. */
   readonly subject?: string | undefined;

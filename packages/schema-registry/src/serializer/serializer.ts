@@ -23,6 +23,8 @@ interface Rule<E, C> {
   readonly entry: E;
   /** What was compiled of it, where it is the program's own. */
   compiled: Promise<C> | undefined;
+  /** What was prepared of it by subject, where it is only in the registry. */
+  readonly remote: Memo<Prepared>;
 }
 
 interface Prepared {
@@ -58,7 +60,7 @@ export class RegistrySerializer<S, E extends LocalSchema<S> | RemoteSchema, C> i
     this.#enrolment = new Enrolment(this.#registry, format, options.register ?? true);
     this.#rules = Object.entries(options.schemas ?? {}).map(([pattern, entry]) => {
       if (isLocal<S, E>(entry) && entry.references === undefined) this.#verify(pattern, entry);
-      return { matches: compilePattern(pattern), entry, compiled: undefined };
+      return { matches: compilePattern(pattern), entry, compiled: undefined, remote: new Memo() };
     });
   }
 
@@ -103,23 +105,23 @@ export class RegistrySerializer<S, E extends LocalSchema<S> | RemoteSchema, C> i
     const { entry } = rule;
     const prepared = isLocal<S, E>(entry)
       ? await this.#local(topic, rule, entry)
-      : await this.#remote(topic, entry as E & RemoteSchema);
+      : await this.#remote(topic, rule, entry as E & RemoteSchema);
     if (this.#writers.size >= REMEMBERED) this.#writers.clear();
     this.#writers.set(topic, prepared);
     return prepared;
   }
 
-  async #remote(topic: string, entry: E & RemoteSchema): Promise<Prepared> {
+  #remote(topic: string, rule: Rule<E, C>, entry: E & RemoteSchema): Promise<Prepared> {
     const { type } = this.#format;
     const subject = entry.subject ?? this.#subject(topic, undefined);
-    const found = await this.#registry.version(subject, entry.version);
-    if (found.type !== type) {
-      throw new ConfigError(`subject "${subject}" has a schema of the type ${found.type}, not ${type}`, {
-        topic,
-      });
-    }
-    const codec = this.#compile(subject, await this.#registry.complete(found));
-    return { id: found.id, writer: this.#format.writer(codec, entry) };
+    return rule.remote.get(subject, async () => {
+      const found = await this.#registry.version(subject, entry.version);
+      if (found.type !== type) {
+        throw new ConfigError(`subject "${subject}" has a schema of the type ${found.type}, not ${type}`);
+      }
+      const codec = this.#compile(subject, await this.#registry.complete(found));
+      return { id: found.id, writer: this.#format.writer(codec, entry) };
+    });
   }
 
   async #local(topic: string, rule: Rule<E, C>, entry: E & LocalSchema<S>): Promise<Prepared> {
@@ -155,22 +157,14 @@ export class RegistrySerializer<S, E extends LocalSchema<S> | RemoteSchema, C> i
     const entry = rule?.entry;
     const isOwn = entry !== undefined && isLocal<S, E>(entry);
     const own = isOwn ? { codec: await this.#own(rule!, entry), entry } : undefined;
-    try {
-      const reader = this.#format.reader(this.#compile(`with the id ${id}`, written), own);
-      let readers = this.#readers.get(rule);
-      if (readers === undefined || readers.size >= REMEMBERED) {
-        readers = new Map();
-        this.#readers.set(rule, readers);
-      }
-      readers.set(id, reader);
-      return reader;
-    } catch (cause) {
-      throw failure(
-        `what was written with the schema with the id ${id} cannot be read as topic "${topic}" wants it`,
-        topic,
-        cause,
-      );
+    const reader = this.#format.reader(() => this.#compile(`with the id ${id}`, written), own);
+    let readers = this.#readers.get(rule);
+    if (readers === undefined || readers.size >= REMEMBERED) {
+      readers = new Map();
+      this.#readers.set(rule, readers);
     }
+    readers.set(id, reader);
+    return reader;
   }
 
   #compile(which: string, schema: CompleteSchema): C {
@@ -204,7 +198,7 @@ function read(topic: string, id: number, reader: Reader, framed: Uint8Array): un
     return reader(unframe(framed));
   } catch (cause) {
     throw failure(
-      `the body of ${framed.length} bytes is not what its schema says (id ${id}, topic "${topic}")`,
+      `the body of ${framed.length} bytes cannot be read (schema ${id}, topic "${topic}")`,
       topic,
       cause,
     );

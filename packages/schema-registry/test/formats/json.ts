@@ -89,6 +89,8 @@ it('follows references, by relative and absolute names', async () => {
     [undefined, 'money.json'],
     ['https://shop.example/order.json', 'money.json'],
     ['https://shop.example/order.json', 'https://shop.example/money.json'],
+    ['/schemas/order.json', 'money.json'],
+    ['schemas/order.json', '../money.json'],
   ]) {
     const schema = { ...(base && { $id: base }), type: 'object', properties: { price: { $ref: ref } } };
     const references = [{ name: ref!, subject: `${topic}-money`, schema: money }];
@@ -102,6 +104,31 @@ it('follows references, by relative and absolute names', async () => {
     const reader = await jsonSchema({ registry: registry.client() });
     expect(await reader.deserialize(body, on(topic))).toStrictEqual({ price: { amount: 1 } });
   }
+});
+
+it('takes the first of two references of one name, where it writes and where it reads', async () => {
+  const topic = registry.topic('diamond');
+  const common = (type: string) => [
+    {
+      name: 'common.json',
+      subject: `${topic}-${type}`,
+      schema: { type: 'object', properties: { v: { type } } },
+    },
+  ];
+  const part = (name: string, type: string) => ({
+    name,
+    subject: `${topic}-${name}`,
+    schema: { type: 'object', properties: { of: { $ref: 'common.json' } } },
+    references: common(type),
+  });
+  const references = [part('a', 'string'), part('b', 'integer')];
+  const schema = { type: 'object', properties: { a: { $ref: 'a' }, b: { $ref: 'b' } } };
+  const schemas = { [topic]: { schema, references } };
+  const writer = await jsonSchema({ registry: registry.client(), schemas });
+  const data = { a: { of: { v: 'x' } }, b: { of: { v: 'y' } } };
+  const body = await writer.serialize(data, on(topic));
+  const reader = await jsonSchema({ registry: registry.client() });
+  expect(await reader.deserialize(body, on(topic))).toStrictEqual(data);
 });
 
 it('refuses an incompatible schema, and says which field broke', async () => {
@@ -132,4 +159,53 @@ it('knows the newer drafts, and refuses what it does not know', async () => {
       jsonSchema({ registry: registry.client(), schemas: { a: { schema: wrong } } }),
     ).rejects.toThrow(ConfigError);
   }
+});
+
+it('says that it is incompatible with a version that it cannot compile', async () => {
+  const topic = registry.topic('draft-04');
+  const old = { ...ORDER, $schema: 'http://json-schema.org/draft-04/schema#' };
+  await registry.api('POST', `subjects/${topic}-value/versions`, {
+    schemaType: 'JSON',
+    schema: JSON.stringify(old),
+  });
+  const schemas = { [topic]: { schema: { ...ORDER, required: ['id', 'state'] } } };
+  const writer = await jsonSchema({ registry: registry.client(), schemas });
+  const work = Promise.resolve(writer.serialize({ id: 1, state: 'open' }, on(topic)));
+  const error: any = await work.catch((error: unknown) => error);
+  expect(ValidationError.is(error), String(error)).toBe(true);
+});
+
+it('reads as its own schema what was written with one that it cannot compile', async () => {
+  const topic = registry.topic('draft-04');
+  const schema = { $schema: 'http://json-schema.org/draft-04/schema#', type: 'object' };
+  const { id } = await registry.api('POST', `subjects/${topic}-value/versions`, {
+    schemaType: 'JSON',
+    schema: JSON.stringify(schema),
+  });
+  const body = Buffer.from([0, 0, 0, 0, 0, ...Buffer.from('{"id":1}')]);
+  body.writeUInt32BE(id, 1);
+  const schemas = { [topic]: { schema: ORDER } };
+  const reader = await jsonSchema({ registry: registry.client(), schemas });
+  expect(await reader.deserialize(body, on(topic))).toStrictEqual({ id: 1 });
+  const other = await jsonSchema({ registry: registry.client() });
+  await expect(other.deserialize(body, on(topic))).rejects.toThrow('draft-04/schema# is not supported');
+});
+
+it.each([
+  ['^\\d{3}\\-\\d{4}$', '123-4567', '1234567'],
+  ['^\\w+\\@\\w+$', 'a@b', 'ab'],
+  ['^[\\w-.]+$', 'a-b.c', 'a b'],
+  ['^.$', '😀', '😀😀'],
+  ['^\\p{L}+$', 'ü', '1'],
+])('takes the pattern %s as other validators do', async (pattern, right, wrong) => {
+  const topic = registry.topic('patterns');
+  const schema = { type: 'object', properties: { a: { type: 'string', pattern } } };
+  const serializer = await jsonSchema({ registry: registry.client(), schemas: { [topic]: { schema } } });
+  expect(await serializer.serialize({ a: right }, on(topic))).toBeInstanceOf(Uint8Array);
+  expect(() => serializer.serialize({ a: wrong }, on(topic))).toThrow('payload.a must match pattern');
+});
+
+it('refuses a pattern that is none', async () => {
+  const schemas = { a: { schema: { pattern: '(?i' } } };
+  await expect(jsonSchema({ registry: registry.client(), schemas })).rejects.toThrow(ConfigError);
 });

@@ -105,6 +105,47 @@ it('finds its own message where a package is spread over files', async () => {
   }
 });
 
+const OPTIONS = `
+syntax = "proto3";
+package meta;
+import "google/protobuf/descriptor.proto";
+extend google.protobuf.FieldOptions { string tag = 50001; }
+extend google.protobuf.MessageOptions { Owner owner = 50002; }
+message Owner { string team = 1; }
+`;
+const TAGGED = `
+  option (meta.owner) = { team: "x" };
+  string id = 1 [(meta.tag) = "y"];
+  google.protobuf.Timestamp at = 2;
+`;
+
+it.each([
+  [
+    'of its own',
+    `${OPTIONS} import "google/protobuf/timestamp.proto"; message Tagged { ${TAGGED} }`,
+    'meta.Tagged',
+    [],
+  ],
+  [
+    'of a reference',
+    `syntax = "proto3"; package shop; import "meta/options.proto"; import "google/protobuf/timestamp.proto"; message Tagged { ${TAGGED} }`,
+    'shop.Tagged',
+    [{ name: 'meta/options.proto', schema: OPTIONS }],
+  ],
+])('writes messages with options %s', async (_name, schema, message, parts) => {
+  const topic = registry.topic('options');
+  const references = parts.map((part) => ({ ...part, subject: `${topic}-options` }));
+  const writer = await protobuf({
+    registry: registry.client(),
+    schemas: { [topic]: { schema, message, references } },
+  });
+  const data = { id: 'a', at: { seconds: 5n, nanos: 0 } };
+  const body = Buffer.from(await writer.serialize(data, on(topic)));
+  expect(body.subarray(-7).toString('hex')).toBe('0a016112020805');
+  const reader = await protobuf({ registry: registry.client() });
+  expect(await reader.deserialize(body, on(topic))).toStrictEqual(data);
+});
+
 it('reads what an older and a newer program wrote as its own schema', async () => {
   const topic = registry.topic('evolving');
   const one = 'syntax = "proto3"; message E { int32 id = 1; }';
