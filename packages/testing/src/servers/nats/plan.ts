@@ -97,15 +97,20 @@ export async function planNats(options: NatsServerOptions, host: string): Promis
   };
 }
 
-/** Deletes all streams, and with them their consumers. */
+/**
+ * Deletes all streams that are there now, and with them their consumers. Not those that clients make anew meanwhile: to
+ * them their state would be lost twice.
+ */
 export async function wipeNats(address: NatsAddress): Promise<void> {
   await natsSession(address, async ({ jetStream }) => {
+    const names: string[] = [];
     for (;;) {
-      const { streams } = await jetStream('STREAM.NAMES');
-      const names = (streams ?? []) as readonly string[];
-      if (names.length === 0) return;
-      for (const name of names) await jetStream(`STREAM.DELETE.${name}`);
+      const { streams, total } = await jetStream('STREAM.NAMES', { offset: names.length });
+      const page = (streams ?? []) as readonly string[];
+      names.push(...page);
+      if (page.length === 0 || names.length >= Number(total)) break;
     }
+    for (const name of names) await jetStream(`STREAM.DELETE.${name}`);
   });
 }
 
