@@ -72,3 +72,37 @@ it.each([{ maxMessages: 2 }, { maxAge: 60_000 }])(
     await expect.poll(publish, { timeout: 10_000, interval: 100 }).toBe(5);
   },
 );
+
+it('does not hold back what was given back before a trim', async () => {
+  const topic = 'again';
+  const join = (): Promise<Bus> =>
+    createBus({
+      broker: nats({ url: server.url }),
+      topics: { [topic]: { retention: { maxMessages: 100 } } },
+      logger: false,
+    });
+  await using publisher = await join();
+  await publisher.admin.ensureGroup(topic, 'g', 'new');
+  const publish = async (from: number, to: number): Promise<void> => {
+    for (let n = from; n < to; n++) await publisher.publish(topic, n, { key: 'k' });
+  };
+  await publish(0, 60);
+  {
+    await using leaver = await join();
+    const settled = Promise.withResolvers<void>();
+    const handle = ({ data }: { readonly data: unknown }): Promise<void> => {
+      if (data === 30) settled.resolve();
+      return data === 30 ? new Promise(() => {}) : Promise.resolve();
+    };
+    await leaver.subscribe(topic, handle, { group: 'g', prefetch: 20 });
+    await settled.promise;
+    await leaver.close({ timeout: 10 });
+  }
+  await publish(60, 140);
+  await expect.poll(() => depthOf(publisher, topic), { timeout: 10_000 }).toBe(110);
+  await using bus = await join();
+  const got: unknown[] = [];
+  await bus.subscribe(topic, ({ data }) => void got.push(data), { group: 'g' });
+  await expect.poll(() => got.length, { timeout: 5_000 }).toBe(110);
+  expect(got).toEqual(Array.from({ length: 110 }, (_, n) => n + 30));
+});

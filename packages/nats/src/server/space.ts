@@ -185,12 +185,13 @@ export class Space {
     return value?.purged ?? 0;
   }
 
-  /** Removes one by one what lies from `from` on and below `end`: consumers stay where they are. */
+  /** Removes one by one what lies from `from` on and below `end`, up to about `most`: consumers stay where they are. */
   async removeEach(
     stream: string,
     subject: string,
     from = 1,
     end: number = Number.POSITIVE_INFINITY,
+    most: number = Number.POSITIVE_INFINITY,
   ): Promise<number> {
     let count = 0;
     for (let next = from; ; ) {
@@ -203,7 +204,7 @@ export class Space {
       }
       const removed = await Promise.all(found.map((seq) => this.removeOne(stream, seq)));
       count += removed.filter(Boolean).length;
-      if (found.length < AT_ONCE) return count;
+      if (found.length < AT_ONCE || count >= most) return count;
     }
   }
 
