@@ -33,6 +33,10 @@ export type BatchEnd = (
 /** The stream was not found; or it takes nothing, or not this, for a moment. */
 export type Pause = 'missing' | 'busy';
 
+/** Milliseconds for which a node of a cluster may not have heard who answers at another one, and before it is asked again. */
+const NEWS = 250;
+const ASK_AGAIN = 20;
+
 /** What may be published to: no blanks, no wildcards, no empty parts. */
 const SUBJECT = /^[\x21-\x7e]+$/;
 const NO_SUBJECT = /^\.|\.$|\.\.|(^|\.)[*>](\.|$)|^\$/;
@@ -180,12 +184,7 @@ export class Batch implements Expecting {
   answer(index: number, message: Incoming): void {
     const record = this.#records[index]!;
     if (record.channel === 'request') {
-      if (!isUnheard(message)) return;
-      const { topic } = record;
-      this.#fail(
-        index,
-        new NoRespondersError(`nobody answers requests on "${topic}"`, { topic, broker: 'nats' }),
-      );
+      if (isUnheard(message)) this.#unheard(index, record);
       return;
     }
     if (!this.#open.delete(index)) return;
@@ -195,6 +194,34 @@ export class Batch implements Expecting {
     } else if (message.body[ERROR_AT] === E || record.deduplicationKey !== undefined) {
       this.#read(index, JSON.parse(text(message)) as PubAck);
     }
+    this.#settle();
+  }
+
+  #unheard(index: number, { topic }: BusRecord): void {
+    if (this.#space.link.driver.isClustered && Date.now() - this.sentAt < NEWS) {
+      void this.#askAgain(index);
+      return;
+    }
+    this.#fail(
+      index,
+      new NoRespondersError(`nobody answers requests on "${topic}"`, { topic, broker: 'nats' }),
+    );
+  }
+
+  /** It has reached nobody, so it cannot be answered twice. */
+  async #askAgain(index: number): Promise<void> {
+    this.#pending++;
+    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN));
+    const { link } = this.#space;
+    if (link.canSend) {
+      const frames = new Frames();
+      this.#addInFlight(frames, this.#records[index]!, index);
+      link.driver.write(frames.bytes());
+      await this.#flush([index]);
+    } else {
+      this.#fail(index, link.broken());
+    }
+    this.#pending--;
     this.#settle();
   }
 
