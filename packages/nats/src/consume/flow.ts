@@ -26,8 +26,9 @@ const PAUSE = 150;
 /** Milliseconds that a server alone may take to send what was asked for, and between two looks whether it has. */
 const CATCH_UP = 1_000;
 const ON_ITS_WAY = 20;
-/** Milliseconds in which it sends again what it has sent to nobody. */
+/** Milliseconds in which it sends again what it has sent to nobody, and the most that this can have been: more went to others. */
 const AGAIN = 100;
+const MOST_MISSED = 64;
 
 /** Who gets what a flow brings. */
 export interface FlowOwner {
@@ -189,7 +190,7 @@ export class Flow {
     // Where somebody else asks, it is with them already.
     if (info === undefined || info.num_waiting > 0 || this.#subscription !== undefined) return;
     const missed = info.delivered.consumer_seq - Math.max(this.#settled, this.#lastDelivery);
-    if (missed <= 0 || !this.#space.link.canSend) return;
+    if (missed <= 0 || missed > MOST_MISSED || !this.#space.link.canSend) return;
     this.#begin();
     const ending = Promise.withResolvers<void>();
     this.#ending = ending;

@@ -33,7 +33,7 @@ export type BatchEnd = (
 /** The stream was not found; or it takes nothing, or not this, for a moment. */
 export type Pause = 'missing' | 'busy';
 
-/** Milliseconds for which a node of a cluster may not have heard who answers at another one, and before it is asked again. */
+/** Milliseconds for which a node of a cluster may not have heard who answers at another one, and before it is first asked again. */
 const NEWS = 250;
 const ASK_AGAIN = 20;
 
@@ -211,7 +211,8 @@ export class Batch implements Expecting {
   /** It has reached nobody, so it cannot be answered twice. */
   async #askAgain(index: number): Promise<void> {
     this.#pending++;
-    await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN));
+    // Each time after twice as long: where nobody answers at all, that is asked a few times only.
+    await new Promise((resolve) => setTimeout(resolve, Math.max(Date.now() - this.sentAt, ASK_AGAIN)));
     const { link } = this.#space;
     if (link.canSend) {
       const frames = new Frames();
