@@ -2,6 +2,7 @@ import { createServer, type Server as TcpServer } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import { startServer } from '../../src/index.ts';
 import { natsKind } from '../../src/servers/nats/kind.ts';
+import { freePorts } from '../../src/servers/process/ports.ts';
 import { redisKind } from '../../src/servers/redis/kind.ts';
 import { WAYS } from '../../src/servers/ways.ts';
 import { redis } from '../support/servers.ts';
@@ -64,6 +65,13 @@ describe('a port that somebody else has taken', () => {
     await using _ = taken[0] as TcpServer & AsyncDisposable;
     expect(server.nodes[0]?.pid).toBeDefined();
     expect(await redis(server, 'DBSIZE')).toBe(':0');
+  });
+
+  test('is none that a proxy is given, in whatever process, while a server is down', async () => {
+    await using server = await startServer('redis', native);
+    const proxies = await Promise.all(Array.from({ length: 200 }, () => server.proxy()));
+    const servers = await freePorts(200);
+    expect(Math.max(...proxies.map(({ port }) => port))).toBeLessThan(Math.min(server.port, ...servers));
   });
 
   test('is free again at once after kill -9, in the midst of connections', async () => {

@@ -3,17 +3,18 @@ import { createServer } from 'node:net';
 
 /**
  * Below every system's range for outgoing connections. Out of that range a restarted server could find its port taken by
- * a client, and a client that reconnects to a dead server's port could meet itself.
+ * a client, and a client that reconnects to a dead server's port could meet itself. Proxies, of which there are many and
+ * which are all up at once, have a range of their own: another process's could take the port of a server that is down.
  */
-const FIRST = 10_000;
-const LAST = 31_999;
+const RANGES = { proxy: [10_000, 19_999], server: [20_000, 31_999] } as const;
 
 const given = new Set<number>();
 
 /** A loopback port that is free now, and given to nobody else in this process. */
-export async function freePort(): Promise<number> {
+export async function freePort(use: keyof typeof RANGES = 'server'): Promise<number> {
+  const [first, last] = RANGES[use];
   for (;;) {
-    const port = randomInt(FIRST, LAST + 1);
+    const port = randomInt(first, last + 1);
     if (!given.has(port) && (await isFree(port))) {
       given.add(port);
       return port;
@@ -21,7 +22,7 @@ export async function freePort(): Promise<number> {
   }
 }
 
-/** So many free ports. */
+/** So many free ports for servers. */
 export const freePorts = async (count: number): Promise<number[]> => {
   const ports: number[] = [];
   while (ports.length < count) ports.push(await freePort());

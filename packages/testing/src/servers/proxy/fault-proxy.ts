@@ -56,7 +56,7 @@ export async function faultProxy(target: Target): Promise<FaultProxy> {
   for (const name of ['host', 'port', 'url'] as const) {
     check.checkArgument(`faultProxy "${name}"`, target[name], SPEC[name]);
   }
-  const port = await freePort();
+  const port = await freePort('proxy');
   const url = withAddress(target.url, `127.0.0.1:${port}`);
   const pairs = new Set<Pair>();
   let mode: ProxyMode = { kind: 'pass', delay: 0 };
