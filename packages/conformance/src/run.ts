@@ -1,7 +1,7 @@
 import type { Capabilities, Support } from '@ambus/core';
 import { type Case, CHAPTERS, type Chapter } from './case.ts';
 import { suite } from './chapters/index.ts';
-import { CaseContext, PATIENCE } from './context.ts';
+import { CaseContext, type LogEntry, PATIENCE } from './context.ts';
 import { type ConformanceSetup, powersOf } from './setup.ts';
 
 /** How a case ended on a broker. */
@@ -99,9 +99,7 @@ function prepareCase(
       await t.close().catch(() => {});
       throw log.length === 0
         ? error
-        : new Error(`${(error as Error).message}\nlog: ${log.map(({ message }) => message).join(' | ')}`, {
-            cause: error,
-          });
+        : new Error(`${(error as Error).message}\nlog: ${log.map(told).join(' | ')}`, { cause: error });
     } finally {
       await own?.close?.();
     }
@@ -110,6 +108,12 @@ function prepareCase(
     return { ...about, outcome, duration: performance.now() - start, ...reason, ...notes };
   };
   return { ...about, timeout, skipped, run };
+}
+
+/** A line of a bus's log, with its error: "subscription ended" alone tells nobody why. */
+function told({ message, fields }: LogEntry): string {
+  const { err } = fields as { readonly err?: unknown };
+  return err instanceof Error ? `${message} (${err.message})` : message;
 }
 
 async function withTimeout(work: Promise<void>, timeout: number, id: string): Promise<void> {
