@@ -1,14 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Bus, createBus } from '@ambus/core';
+import { type Bus, type BusOptions, createBus } from '@ambus/core';
 import { type Server, startServer } from '@ambus/testing';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type NatsOptions, nats } from '../src/index.ts';
 
-const busOf = (server: Server, options: NatsOptions = {}): Promise<Bus> =>
-  createBus({ broker: nats({ url: server.url, ...options }) });
+const busOf = (server: Server, options: NatsOptions = {}, more: Partial<BusOptions> = {}): Promise<Bus> =>
+  createBus({ broker: nats({ url: server.url, ...options }), ...more });
 
 /** What a group on the topic gets. */
 async function collect(bus: Bus, topic: string, group = 'g'): Promise<unknown[]> {
@@ -112,6 +112,22 @@ it('goes on over an upgrade to a server that can schedule', async () => {
       const client = bus.native() as NatsConnection;
       const { config } = await (await client.jetstreamManager()).streams.info('ambus');
       expect(config).toMatchObject({ allow_msg_schedules: true });
+    },
+  );
+}, 60_000);
+
+it('goes on over an upgrade with what was delayed by who might make nothing', async () => {
+  await upgraded(
+    async (server) => {
+      await using bus = await busOf(server);
+      await bus.admin.ensureGroup('up', 'g', 'new');
+      await using restricted = await busOf(server, {}, { provision: 'none' });
+      await restricted.publish('up', 'old', { delay: 500 });
+    },
+    async (server) => {
+      await using bus = await busOf(server);
+      const got = await collect(bus, 'up');
+      await expect.poll(() => got, { timeout: 10_000 }).toEqual(['old']);
     },
   );
 }, 60_000);

@@ -60,8 +60,18 @@ export class Delays implements FlowOwner, LinkListener {
 
   /** Whether somebody has left records that the server does not know to be delayed. */
   async #isNeeded(): Promise<boolean> {
-    const info = await findDelays(this.#space).catch(() => undefined);
-    return info !== undefined && info.num_pending + info.num_ack_pending > 0;
+    const { api, own, names, link } = this.#space;
+    try {
+      const info = await findDelays(this.#space);
+      if (info !== undefined) return info.num_pending + info.num_ack_pending > 0;
+      // Who left them could not make the consumer, or was not there for long enough. They are before all others.
+      const first = await api.next(own, 1, names.schedules('*', '>'));
+      return first !== undefined && first.headText?.includes(SCHEDULE) !== true;
+    } catch (error) {
+      // Nobody else would look.
+      if (!ConfigError.is(error) && !link.closed) setTimeout(() => this.open(false), RETRY).unref();
+      return false;
+    }
   }
 
   async #start(): Promise<void> {
