@@ -23,7 +23,7 @@ import {
   infoOf,
   usedClasses,
 } from './server/consumers.ts';
-import { deleteConsumer } from './server/delete-consumer.ts';
+import { deleteIfThere } from './server/delete-consumer.ts';
 import { removeRecords } from './server/removal.ts';
 import type { Space } from './server/space.ts';
 import { WireRecord } from './wire/record.ts';
@@ -99,14 +99,13 @@ export class NatsAdmin implements Admin {
   async deleteGroup(pattern: string, group: string): Promise<boolean> {
     const space = await this.#space();
     const base = consumerName(pattern, group);
-    const wasThere = (await infoOf(space, base)) !== undefined;
     // The plain one first: members look for it to know whether they were deleted.
-    await deleteConsumer(space, base);
+    const wasThere = await deleteIfThere(space, base);
     tellDeleted(space, base);
     const consumers = RARE_CLASSES.map((recordClass) => classConsumer(base, recordClass));
     await Promise.all(
       consumers.flatMap((name) => [
-        deleteConsumer(space, name),
+        deleteIfThere(space, name),
         space.purgeOwn(space.names.lane(name)),
         space.purgeOwn(space.names.released(name, '*')),
       ]),

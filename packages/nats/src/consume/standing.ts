@@ -21,6 +21,8 @@ const AGAIN = 300;
 
 /** Milliseconds that a group may still be found in a cluster after it was deleted. */
 const DELETED_SOON = 5_000;
+/** Milliseconds that it must not be found in a cluster before it counts as deleted. */
+const GONE_FOR = 1_000;
 
 /** What the group's standing on the server means to its member. */
 export interface StandingOwner extends ClassOwner {
@@ -228,8 +230,7 @@ export class Standing implements LinkListener {
 
   async #look(): Promise<void> {
     const { pattern, group } = this.#source;
-    const info = await infoOf(this.#space, this.base);
-    if (info === undefined) {
+    if (await this.#isGone()) {
       // Not the group alone, where the stream has gone a moment ago.
       await this.#space.verify(pattern);
       if (this.#generation !== this.#space.generation) return;
@@ -251,6 +252,16 @@ export class Standing implements LinkListener {
     await this.discover();
     setTimeout(() => this.#again(), AGAIN / 2).unref();
     if (Date.now() < this.#lookUntil) setTimeout(this.recover, AGAIN).unref();
+  }
+
+  /** While a cluster elects who leads it, what is there may be said not to be: gone is what is so for a while. */
+  async #isGone(): Promise<boolean> {
+    const end = Date.now() + (this.#space.link.driver.isClustered ? GONE_FOR : 0);
+    for (;;) {
+      if ((await infoOf(this.#space, this.base)) !== undefined) return false;
+      if (Date.now() >= end) return true;
+      await new Promise((resolve) => setTimeout(resolve, AGAIN).unref());
+    }
   }
 
   /** Ends it for good. */
