@@ -128,7 +128,7 @@ export class NatsAdmin implements Admin {
 
   async browse(topic: string, cursor: string | undefined, limit: number): Promise<Page> {
     const space = await this.#space();
-    if (cursor === undefined) await space.trimmer.trim(topic);
+    if (cursor === undefined) await space.trimmer.look(topic);
     let seq = cursor === undefined ? 1 : position(cursor, topic);
     const end = (await space.info()).state.last_seq;
     // One class after the other's next: the server finds a plain subject at once, and searches for one with a wildcard.

@@ -111,7 +111,7 @@ export class Nats implements NatsBroker {
     space.delays.open(false);
     if (isLiteral(source.pattern)) {
       await space.ensureTopic(source.pattern);
-      if (source.from !== 'new') await space.trimmer.trim(source.pattern);
+      if (source.from !== 'new') await space.trimmer.look(source.pattern);
     }
     const { group } = source;
     if (group === undefined) return openLive(space, source, sink);

@@ -55,6 +55,24 @@ it('removes what is older although nothing more is published', async () => {
   await expect.poll(() => depthOf(bus, 'idle'), { timeout: 10_000 }).toBe(0);
 });
 
+it('keeps for a bus that says nothing of the topic what the one wants kept that made it', async () => {
+  const topic = 'kept';
+  const topics = { [topic]: { retention: { maxMessages: 11_000 } } };
+  await using maker = await createBus({ broker: nats({ url: server.url }), topics });
+  await maker.publishMany(Array.from({ length: 10_500 }, (_, data) => ({ topic, data })));
+  await using other = await createBus({ broker: nats({ url: server.url }) });
+  const look = async () => {
+    await other.deadLetters.list({ topic, limit: 1 });
+    const subscription = await other.subscribe(topic, () => {}, { from: 'earliest' });
+    await subscription.unsubscribe();
+  };
+  await look();
+  expect(await depthOf(other, topic)).toBe(10_500);
+  await other.publish(topic, 'one more');
+  await look();
+  expect(await depthOf(other, topic)).toBe(10_501);
+}, 30_000);
+
 it.each([{ maxMessages: 2 }, { maxAge: 60_000 }])(
   'trims each topic although another one is published to all the time: %o',
   async (retention) => {

@@ -39,7 +39,7 @@ export class Trimmer implements LinkListener {
     if (this.#busy || !this.#space.mayCreate || !this.#space.link.canSend) return;
     for (const [topic, { count, trimmed }] of this.#published) {
       const { maxAge = Number.POSITIVE_INFINITY, maxMessages = Number.POSITIVE_INFINITY } =
-        this.retentionOf(topic);
+        this.#ruleOf(topic) ?? DEFAULT;
       const isDue = now - trimmed >= Math.min(maxAge * SLACK, AT_LEAST_EVERY);
       if (!isDue && count <= maxMessages * SLACK) continue;
       this.#busy = true;
@@ -52,12 +52,24 @@ export class Trimmer implements LinkListener {
     }
   }
 
-  retentionOf(topic: string): Retention {
-    const { maxAge, maxMessages } = this.#space.retentionOf(topic);
-    return maxAge === undefined && maxMessages === undefined ? DEFAULT : { maxAge, maxMessages };
+  /** What this bus says of the topic. */
+  #ruleOf(topic: string): Retention | undefined {
+    return saysSomething(this.#space.retentionOf(topic));
   }
 
-  /** Also called before a topic is looked at, so that what is seen is what is retained. */
+  /** Where this bus says nothing, what the one said that made the topic. */
+  async #retentionOf(topic: string): Promise<Retention> {
+    return this.#ruleOf(topic) ?? saysSomething(await this.#space.retentionWhenMade(topic)) ?? DEFAULT;
+  }
+
+  /**
+   * Before a topic is looked at, so that what is seen is what is retained. Who only looks, and says nothing of the topic,
+   * removes nothing: those that publish may keep more than the default.
+   */
+  async look(topic: string): Promise<void> {
+    if (this.#published.has(topic) || this.#ruleOf(topic) !== undefined) await this.trim(topic);
+  }
+
   async trim(topic: string): Promise<void> {
     const space = this.#space;
     // A work queue keeps nothing that is settled, and takes no consumer that only looks.
@@ -71,7 +83,7 @@ export class Trimmer implements LinkListener {
     const { state } = await space.info(subject);
     const subjects = Object.entries(state.subjects ?? {});
     const total = subjects.reduce((sum, [, count]) => sum + count, 0);
-    const { maxAge, maxMessages = Number.POSITIVE_INFINITY } = this.retentionOf(topic);
+    const { maxAge, maxMessages = Number.POSITIVE_INFINITY } = await this.#retentionOf(topic);
     const eldest = maxAge === undefined ? undefined : Date.now() - maxAge;
     const isOld =
       eldest !== undefined &&
@@ -149,4 +161,8 @@ export class Trimmer implements LinkListener {
     await deleteConsumer(this.#space, name);
     return info;
   }
+}
+
+function saysSomething({ maxAge, maxMessages }: Retention): Retention | undefined {
+  return maxAge === undefined && maxMessages === undefined ? undefined : { maxAge, maxMessages };
 }

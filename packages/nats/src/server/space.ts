@@ -1,8 +1,8 @@
-import type { BusRecord, TopicConfig } from '@ambus/core';
+import type { BusRecord, Retention, TopicConfig } from '@ambus/core';
 import { Delays } from '../consume/delays.ts';
 import type { Link } from '../link/link.ts';
 import { Names } from '../names.ts';
-import { Api, apiError, CODES } from './api.ts';
+import { Api, apiError, CODES, text } from './api.ts';
 import { News } from './news.ts';
 import { ensureKeeper, findDelays } from './other-consumers.ts';
 import { Trimmer } from './retention.ts';
@@ -162,6 +162,17 @@ export class Space {
 
   retentionOf(topic: string): TopicConfig['retention'] {
     return this.link.host.topic(topic).retention;
+  }
+
+  /** What the bus said that made the topic. */
+  async retentionWhenMade(topic: string): Promise<Retention> {
+    const mark = await this.api.last(this.own, this.names.topicMark(topic));
+    try {
+      return mark === undefined ? {} : JSON.parse(text(mark));
+    } catch {
+      // Another program's.
+      return {};
+    }
   }
 
   /** Removes own records or delayed messages. */
