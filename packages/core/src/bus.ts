@@ -15,7 +15,7 @@ import {
 } from './config/check.ts';
 import type { Core } from './core.ts';
 import { DeadLetters } from './dead-letter/dead-letters.ts';
-import { asBusError, ClosedError, PublishError, UnsupportedError, ValidationError } from './errors.ts';
+import { ClosedError, PublishError, refused, UnsupportedError, ValidationError } from './errors.ts';
 import { type BusEvents, EVENT_NAMES } from './events/events.ts';
 import { connectedAdmin } from './lifecycle/admin.ts';
 import type { Connection } from './lifecycle/connection.ts';
@@ -134,7 +134,7 @@ export class MessageBus implements Bus {
       entries.map(({ topic, data, ...options }) => this.#sender.publish(topic, data, options)),
     );
     const failures = results.flatMap((result, index) =>
-      result.status === 'rejected' ? [{ index, error: asBusError(result.reason) }] : [],
+      result.status === 'rejected' ? [{ index, error: refused(result.reason) }] : [],
     );
     if (failures.length > 0) {
       const first = failures[0]!;

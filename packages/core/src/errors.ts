@@ -246,3 +246,9 @@ export function asBusError(error: unknown, context: ErrorContext = {}): BusError
   const message = error instanceof Error ? error.message : String(error);
   return new ConnectionError(message, { ...context, cause: error });
 }
+
+/** What a middleware or a schema has thrown, where an error of the bus must name it: no other try can help. */
+export function refused(error: unknown): BusError {
+  if (BusError.is(error)) return error;
+  return new ValidationError(error instanceof Error ? error.message : String(error), { cause: error });
+}

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ConfigError, type Middleware, ValidationError } from '@ambus/core';
+import { ConfigError, type Middleware, PublishError, ValidationError } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import { settled } from '../helpers/groups.ts';
 import { rejection } from '../helpers/rejection.ts';
@@ -133,10 +133,12 @@ export const resilienceMiddleware: readonly Case[] = chapter('resilience', [
     async run(t) {
       const topic = t.topic();
       const refused = new ValidationError('not this one');
+      const own = new Error('an error of its own');
       const sender = await t.bus({
         middleware: [
           {
             async publish(outgoing, next) {
+              if (outgoing.data === 'own') throw own;
               if (outgoing.data === 'before') throw refused;
               const receipt = await next();
               if (outgoing.data === 'after') throw refused;
@@ -161,6 +163,11 @@ export const resilienceMiddleware: readonly Case[] = chapter('resilience', [
       await receiver.subscribe(topic, handle, { group: t.name(), retry: { delays: [20] } });
       assert.equal(await rejection(ValidationError, () => sender.publish(topic, 'before')), refused);
       assert.equal(await rejection(ValidationError, () => sender.publish(topic, 'after')), refused);
+      assert.equal(await sender.publish(topic, 'own').catch((error: unknown) => error), own);
+      const many = await rejection(PublishError, () => sender.publishMany([{ topic, data: 'own' }]));
+      assert.equal(many.retryable, false);
+      assert.ok(ValidationError.is(many.failures[0]?.error));
+      assert.equal(many.failures[0].error.cause, own);
       await sender.publish(topic, 'first try');
       await sender.publish(topic, 'second try');
       await t.until('all were handled', () => receiver.stats().handled === 3);
@@ -256,6 +263,12 @@ export const resilienceMiddleware: readonly Case[] = chapter('resilience', [
       assert.deepEqual(data, { answer: 42 });
       await asker.publish(topic, 1);
       assert.deepEqual(kinds, ['request', 'reply', 'publish']);
+      const own = new Error('an error of its own');
+      const out = await t.bus({ middleware: [{ publish: () => Promise.reject(own) }] });
+      const back = await t.bus({ middleware: [{ reply: () => Promise.reject(own) }] });
+      for (const bus of [out, back]) {
+        assert.equal(await bus.request(topic, 1, { timeout: 10_000 }).catch((error: unknown) => error), own);
+      }
     },
   },
   {

@@ -1,14 +1,6 @@
 import type { Core } from '../core.ts';
 import { uuidv7 } from '../envelope/uuid.ts';
-import {
-  AbortError,
-  asBusError,
-  type BusError,
-  NoRespondersError,
-  RemoteError,
-  ScatterError,
-  TimeoutError,
-} from '../errors.ts';
+import { AbortError, NoRespondersError, RemoteError, ScatterError, TimeoutError } from '../errors.ts';
 import type { PublishOptions } from '../publish/options.ts';
 import type { RequestOptions, ScatterOptions } from './options.ts';
 import type { Expectation, Reply, Requester, Waiting } from './requester.ts';
@@ -58,7 +50,7 @@ function ask(asking: Asking, prepared: Prepared, data: unknown, expectation: Exp
   const stop = (): void => requester.forget(id);
   asking.send(topic, data, options, { replyTo, expiresAt: deadline }).catch((error: unknown) => {
     stop();
-    expectation.failed(asBusError(error, { topic, broker: core.broker.name }), undefined);
+    expectation.failed(error, undefined);
   });
   return stop;
 }
@@ -100,8 +92,8 @@ export async function scatter(
   const { min = 1, max = Number.POSITIVE_INFINITY, ...rest } = options;
   const prepared = await prepare(asking, topic, rest);
   const replies: Reply[] = [];
-  const refusals: BusError[] = [];
-  const failure = await new Promise<BusError | undefined>((end) => {
+  const refusals: unknown[] = [];
+  const failure = await new Promise<unknown>((end) => {
     const stop = ask(asking, prepared, data, {
       reply: (reply) => {
         if (replies.push(reply) < max) return;
@@ -146,9 +138,9 @@ export async function requestFirst(
   try {
     return await Promise.any(topics.map((topic) => request(asking, topic, data, { ...rest, signal })));
   } catch (error) {
-    const errors = (error as AggregateError).errors as BusError[];
+    const { errors } = error as AggregateError;
     const telling = [AbortError, RemoteError, TimeoutError].map((type) => errors.find((one) => type.is(one)));
-    throw telling.find((one) => one !== undefined) ?? errors[0]!;
+    throw telling.find((one) => one !== undefined) ?? errors[0];
   } finally {
     losers.abort();
   }

@@ -4,7 +4,6 @@ import type { Core } from '../core.ts';
 import type { BusRecord } from '../envelope/record.ts';
 import {
   AbortError,
-  asBusError,
   type BusError,
   ClosedError,
   RemoteError,
@@ -30,7 +29,8 @@ export interface Reply<T = any>
 /** Gets what comes back for one request. */
 export interface Expectation {
   reply(reply: Reply): void;
-  failed(error: BusError, responder: string | undefined): void;
+  /** @param error - what a middleware or a schema has thrown is passed on as it is */
+  failed(error: unknown, responder: string | undefined): void;
 }
 
 /** A request that waits. */
@@ -198,8 +198,7 @@ export class Requester {
       if (layers.length === 0) return expectation.reply(answer);
       return throughMiddleware(layers, answer).then((reply) => expectation.reply(reply), failedInMiddleware);
     };
-    const failedInMiddleware = (cause: unknown): void =>
-      expectation.failed(asBusError(cause, { topic }), responder);
+    const failedInMiddleware = (error: unknown): void => expectation.failed(error, responder);
     const undecodable = (cause: unknown): void =>
       expectation.failed(
         new RemoteError(
