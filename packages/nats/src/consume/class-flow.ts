@@ -52,6 +52,8 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   #queue: Incoming[] = [];
   #looking: Promise<void> | undefined;
   #lookedUp = 0;
+  /** Times that everything was lost. */
+  #losses = 0;
   /** Numbers of what was sent to nobody just before. */
   readonly #missed = new Set<number>();
   /** Numbers of what a lane has given back and what has not come again. */
@@ -226,6 +228,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   async #lookUp(): Promise<void> {
     while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0);
+      const losses = this.#losses;
       this.#lookedUp = batch.length;
       const places = batch.map(({ reply }) => placeOf(reply));
       const releases = await Promise.all(
@@ -235,6 +238,8 @@ export class ClassFlow implements FlowOwner, LaneOwner {
       );
       const now = Date.now();
       this.#lookedUp = 0;
+      // Not its own any more.
+      if (losses !== this.#losses) continue;
       for (const [at, message] of batch.entries()) {
         const place = places[at]!;
         const missed = this.#missed.delete(place.seq) ? 1 : 0;
@@ -279,11 +284,17 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   lost(): void {
     this.abandon();
     this.#queue = [];
+    this.#losses++;
     this.#lineUp();
     const { turns } = this.#owner;
     this.takeHeld();
     this.#owner.lose([...this.loans]);
     turns.unblock((key) => this.#isOf(key));
+  }
+
+  async isHeld(): Promise<boolean> {
+    const info = await infoOf(this.#owner.space, this.consumer).catch(() => undefined);
+    return info === undefined || info.num_ack_pending > 0;
   }
 
   async drain(): Promise<boolean> {

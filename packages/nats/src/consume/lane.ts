@@ -32,6 +32,8 @@ export interface LaneOwner {
   taken(blocked: Blocked, isBack: boolean): void;
   /** Somebody else may have it by now. */
   lost(): void;
+  /** Whether the server waits for acks of what was delivered, to whomever. */
+  isHeld(): Promise<boolean>;
   /** Ends the flow and gives back what core does not have. True when core has none of it either. */
   drain(): Promise<boolean>;
   /** What was drained stays here after all. */
@@ -60,6 +62,8 @@ export class Lane {
   #busy = false;
   #drainingSince = 0;
   #notBefore = 0;
+  /** What it had when it was lost may be unsettled until then. */
+  #heldUntil = 0;
 
   constructor(space: Space, consumer: string, owner: LaneOwner) {
     this.#space = space;
@@ -115,7 +119,8 @@ export class Lane {
 
   async #renew(now: number): Promise<boolean> {
     const { id: owner } = this.#owner;
-    const seq = await this.#write({ owner, blocked: this.#owner.blocked() }, this.#seq);
+    const lease = { owner, blocked: this.#owner.blocked() };
+    const seq = (await this.#write(lease, this.#seq)) ?? (await this.#writeAgain(lease));
     if (seq === undefined) {
       this.#lose();
       return false;
@@ -125,19 +130,32 @@ export class Lane {
     return true;
   }
 
+  /** What was written last may be its own, of which the answer was lost. */
+  async #writeAgain(lease: Lease): Promise<number | undefined> {
+    const { seq, lease: found } = await this.#read();
+    return found.owner === lease.owner ? this.#write(lease, seq) : undefined;
+  }
+
+  /** What lies on the server; number 0 for nothing. */
+  async #read(): Promise<{ readonly seq: number; readonly lease: Lease }> {
+    const last = await this.#space.api.last(this.#space.own, this.#subject);
+    return last === undefined ? { seq: 0, lease: FREE } : { seq: last.seq, lease: JSON.parse(text(last)) };
+  }
+
   async #take(now: number): Promise<void> {
-    const { api, own } = this.#space;
     const { ackWait, id } = this.#owner;
-    const last = await api.last(own, this.#subject);
-    const lease = last === undefined ? FREE : (JSON.parse(text(last)) as Lease);
-    if (last !== undefined && lease.owner !== '' && lease.owner !== id) {
+    // What is behind that would come first.
+    if (now < this.#heldUntil && (await this.#owner.isHeld())) return;
+    const last = await this.#read();
+    const { lease } = last;
+    if (lease.owner !== '' && lease.owner !== id) {
       if (this.#seen?.seq !== last.seq) this.#seen = { seq: last.seq, since: now };
       // It was renewed at a third of that for the last time, and the server has waited for its acks since.
       if (now - this.#seen!.since < (ackWait * 4) / 3 + MARGIN) return;
     }
-    const seq = await this.#write({ owner: id, blocked: lease.blocked }, last?.seq ?? 0);
+    const seq = await this.#write({ owner: id, blocked: lease.blocked }, last.seq);
     if (seq === undefined) return;
-    const isBack = last !== undefined && last.seq === this.#seq;
+    const isBack = last.seq !== 0 && last.seq === this.#seq;
     this.#seq = seq;
     this.#renewed = now;
     this.#seen = undefined;
@@ -187,6 +205,7 @@ export class Lane {
   #lose(): void {
     this.isOwned = false;
     this.#drainingSince = 0;
+    this.#heldUntil = Date.now() + this.#owner.ackWait + MARGIN;
     this.#owner.lost();
   }
 }

@@ -312,6 +312,8 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
 
   up(): void {
     this.#company.reset();
+    // Meanwhile somebody may have joined whose lease is shorter.
+    void this.#readLease();
     this.#recent.sendAgain(this.space.link);
     this.#upkeep.beat();
     if (this.isPaused || this.#failed) return;
