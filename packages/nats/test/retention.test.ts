@@ -1,5 +1,6 @@
 import { type Bus, createBus } from '@ambus/core';
 import { type Server, startServer } from '@ambus/testing';
+import type { NatsConnection } from 'nats';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { nats } from '../src/index.ts';
 
@@ -72,6 +73,22 @@ it('keeps for a bus that says nothing of the topic what the one wants kept that 
   await look();
   expect(await depthOf(other, topic)).toBe(10_501);
 }, 30_000);
+
+it('is not held up by what is left of a group that was deleted while it was made', async () => {
+  await using bus = await createBus({
+    broker: nats({ url: server.url }),
+    prefix: 'orphans',
+    topics: { a: { retention: { maxMessages: 5 } } },
+  });
+  await bus.admin.ensureGroup('a', 'g', 'new');
+  const { consumers } = await (bus.native() as NatsConnection).jetstreamManager();
+  const names = async () => (await consumers.list('orphans').next()).map(({ name }) => name);
+  const [base = ''] = (await names()).toSorted((a, b) => a.length - b.length);
+  await consumers.delete('orphans', base);
+  for (let n = 0; n < 20; n++) await bus.publish('a', n, { key: 'k' });
+  await expect.poll(() => depthOf(bus, 'a'), { timeout: 10_000 }).toBe(5);
+  expect(await names()).toEqual([]);
+});
 
 it.each([{ maxMessages: 2 }, { maxAge: 60_000 }])(
   'trims each topic although another one is published to all the time: %o',

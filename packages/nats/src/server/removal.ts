@@ -1,4 +1,5 @@
-import { allConsumers, type ConsumerInfo, filtersOf } from './consumers.ts';
+import { type ConsumerInfo, filtersOf, listConsumers } from './consumers.ts';
+import { settledBy } from './settled.ts';
 import type { Space } from './space.ts';
 import { covers } from './stream-config.ts';
 
@@ -23,8 +24,10 @@ export async function removeRecords(
   const { stream } = space;
   const subject = space.names.data('*', topic);
   const last = (await space.info()).state.last_seq;
-  const consumers = await allConsumers(space);
+  const { consumers, isWhole } = await listConsumers(space);
   const most = Math.min(end, last + 1);
+  // Who is not seen now might be one of those.
+  if (!isWhole) return space.removeEach(stream, subject, 1, most);
   let spared = 0;
   if (consumers.some((info) => mayForget(info, subject, end))) {
     spared = await space.removeEach(stream, subject, 1, most, SPARED);
@@ -43,15 +46,10 @@ async function removeAtOnce(
   const { stream } = space;
   const mistaken = consumers.filter((info) => isMistaken(info, subject));
   if (mistaken.length === 0) return space.purge(stream, subject, end);
-  const settled = Math.min(...mistaken.map((info) => settledBy(info, most - 1)));
+  const settled = Math.min(...(await Promise.all(mistaken.map((info) => settledBy(space, info, most - 1)))));
   const left = await lastBelow(space, subject, Math.min(settled + 2, most));
   const purged = left === 0 ? 0 : await space.purge(stream, subject, left);
   return purged + (await space.removeEach(stream, subject, Math.max(left, 1), most));
-}
-
-/** Up to which number a consumer has settled everything, when the stream ended at `last` before it was asked. */
-export function settledBy(info: ConsumerInfo, last: number): number {
-  return info.num_pending + info.num_ack_pending > 0 ? info.ack_floor.stream_seq : last;
 }
 
 /** Whether a purge of the subject moves it on over what lies on others. */

@@ -1,10 +1,11 @@
-import { compilePattern, type Retention } from '@ambus/core';
+import type { Retention } from '@ambus/core';
 import { nuid } from 'nats';
 import type { LinkListener } from '../link/contracts.ts';
-import { allConsumers, coverageOf, firstSince } from './consumers.ts';
+import { firstSince } from './consumers.ts';
 import { deleteConsumer } from './delete-consumer.ts';
 import { probe } from './other-consumers.ts';
-import { removeRecords, settledBy } from './removal.ts';
+import { removeRecords } from './removal.ts';
+import { settledOf } from './settled.ts';
 import type { Space } from './space.ts';
 
 /** Kept where a topic says nothing: enough to look back. */
@@ -97,7 +98,7 @@ export class Trimmer implements LinkListener {
       if (isDone && published.count === 0) this.#published.delete(topic);
       return;
     }
-    const settled = await this.#settled(topic, state.last_seq);
+    const settled = await settledOf(space, topic, state.last_seq);
     let cutoff =
       total > maxMessages ? await this.#cutoff(subject, state.first_seq, settled + 1, maxMessages) : 0;
     if (isOld) cutoff = Math.max(cutoff, await firstSince(space, eldest));
@@ -110,36 +111,6 @@ export class Trimmer implements LinkListener {
     const { api, stream } = this.#space;
     const first = await Promise.all(subjects.map((subject) => api.next(stream, 1, subject)));
     return first.some((record) => record !== undefined && record.time < than);
-  }
-
-  /** Up to which number every group whose pattern matches has settled the topic. */
-  async #settled(topic: string, last: number): Promise<number> {
-    let settled = last;
-    for (const info of await allConsumers(this.#space)) {
-      const covered = coverageOf(info);
-      if (covered === undefined || !compilePattern(covered)(topic)) continue;
-      settled = Math.min(settled, settledBy(info, last));
-    }
-    // A class that a group has no consumer for yet holds what nobody has settled.
-    return Math.min(settled, await this.#unclaimed(topic, settled));
-  }
-
-  async #unclaimed(topic: string, settled: number): Promise<number> {
-    const { names } = this.#space;
-    const subjects = await this.#space.subjects(names.data('*', topic));
-    const consumers = await allConsumers(this.#space);
-    let least = settled;
-    for (const base of consumers) {
-      const pattern = base.config.metadata?.['ambus-group'] === undefined ? undefined : coverageOf(base);
-      if (pattern === undefined || !compilePattern(pattern)(topic)) continue;
-      for (const subject of subjects.keys()) {
-        const recordClass = names.classOf(subject);
-        if (recordClass === 'n' || consumers.some(({ name }) => name === `${base.name}-${recordClass}`))
-          continue;
-        least = Math.min(least, (base.config.opt_start_seq ?? 1) - 1);
-      }
-    }
-    return least;
   }
 
   /** The first number from which on there are no more than `most` records, looked for below `end`. */

@@ -19,6 +19,8 @@ import {
 export interface StreamInfo {
   readonly config: StreamConfig;
   readonly created: string;
+  /** Where JetStream is clustered. */
+  readonly cluster?: object;
   readonly state: {
     readonly messages: number;
     readonly first_seq: number;
