@@ -79,13 +79,24 @@ export interface Bus<M = any> extends AsyncDisposable {
   /**
    * Takes a delayed message back.
    *
-   * @param receipt - what `publish` returned, or the message's id where `capabilities` and broker need no more
+   * @param receipt - what `publish` returned: `{ id, topic, token? }`
    * @returns false when it was delivered already or is unknown
+   * @throws {ValidationError} for anything else
    * @throws {UnsupportedError} where `capabilities.cancel` is `none`
+   * @throws {ConnectionError | ClosedError}
    */
   cancel(receipt: Receipt): Promise<boolean>;
 
-  /** Calls `handler` for each message. Resolves when everything published from then on reaches it. */
+  /**
+   * Calls `handler` for each message. Resolves when everything published from then on reaches it.
+   *
+   * @throws {ValidationError} for what is not allowed in pattern, handler or options
+   * @throws {UnsupportedError} for what the broker does not offer
+   * @throws {TimeoutError} when it is not in place within `publishTimeout`
+   * @throws {ConfigError} when something is missing on the server that the bus may not create
+   * @throws {AbortError} when its `signal` fires before it is in place
+   * @throws {ConnectionError | ClosedError}
+   */
   subscribe<P extends string>(
     pattern: P,
     handler: BatchHandler<Receives<M, P>>,
@@ -100,14 +111,21 @@ export interface Bus<M = any> extends AsyncDisposable {
 
   /**
    * Messages as an async iterable. A message is acked when the next one is asked for; leave the loop after `msg.ack()`,
-   * or the last one comes again to the group.
+   * or the last one comes again to the group. It subscribes when the first message is asked for.
+   *
+   * @throws {ValidationError} at once, for what is not allowed in pattern or options. What `subscribe` rejects with, and what
+   * the subscription ends with later, comes out of the loop.
    */
   stream<P extends string>(
     pattern: P,
     options?: Omit<SubscribeOptions<Receives<M, P>>, 'ack' | 'concurrency'>,
   ): MessageStream<Receives<M, P>>;
 
-  /** Pulls up to `max` messages, to be settled by hand; none when none came in time. */
+  /**
+   * Pulls up to `max` messages, to be settled by hand; none when none came in time.
+   *
+   * @throws {ValidationError | UnsupportedError | TimeoutError | ConfigError | ConnectionError | ClosedError} as `subscribe`
+   */
   receive<P extends string>(pattern: P, options: ReceiveOptions): Promise<Message<Receives<M, P>>[]>;
 
   /**
@@ -127,7 +145,13 @@ export interface Bus<M = any> extends AsyncDisposable {
   // biome-ignore lint/suspicious/noExplicitAny: answers are typed by the caller
   scatter<R = any>(topic: string, data?: unknown, options?: ScatterOptions): Promise<Reply<R>[]>;
 
-  /** Asks on several topics; the first good answer counts. */
+  /**
+   * Asks on several topics; the first good answer counts.
+   *
+   * @throws {ValidationError} without a topic
+   * @throws when none answered well, one of their errors: an `AbortError` first, then a `RemoteError`, then a `TimeoutError`,
+   * else that of the first topic
+   */
   // biome-ignore lint/suspicious/noExplicitAny: answers are typed by the caller
   requestFirst<R = any>(
     topics: readonly string[],
@@ -135,26 +159,49 @@ export interface Bus<M = any> extends AsyncDisposable {
     options?: RequestOptions,
   ): Promise<Reply<R>>;
 
-  /** Answers requests: with what `handler` returns, with what it throws, or by its second argument. */
+  /**
+   * Answers requests: with what `handler` returns, with what it throws, or by its second argument.
+   *
+   * @throws {UnsupportedError} where `capabilities.request` is `none`
+   * @throws {ValidationError | TimeoutError | ConfigError | AbortError | ConnectionError | ClosedError} as `subscribe`
+   */
   respond<P extends string>(
     pattern: P,
     handler: (request: Message<Receives<M, P>>, reply: Replier) => unknown,
     options?: RespondOptions,
   ): Promise<Subscription>;
 
-  /** Adds a middleware inside those that are there. Subscriptions that exist keep what they have. */
+  /**
+   * Adds a middleware inside those that are there. Subscriptions that exist keep what they have.
+   *
+   * @throws {ValidationError} when it is none
+   */
   use(middleware: Middleware): this;
 
-  /** Adds a listener; the returned function takes it away. */
+  /**
+   * Adds a listener; the returned function takes it away.
+   *
+   * @throws {ValidationError} when there is no such event
+   */
   on<K extends keyof BusEvents>(event: K, listener: (event: BusEvents[K]) => unknown): () => void;
 
   /** What happened so far, and what is going on. */
   stats(): BusStats;
 
-  /** The driver's own client. */
+  /**
+   * The driver's own client, for what the bus does not offer: on memory the hub, on Kafka a client of kafkajs that is not
+   * connected. On Redis and NATS undefined until the bus has connected. Does not throw.
+   */
   native<T = unknown>(): T;
 
-  /** Connects now instead of with the first use. */
+  /**
+   * Connects now instead of with the first use.
+   *
+   * @throws {ConnectionError} when the server cannot be reached, or refuses the credentials (`retryable: false`). The next use
+   * tries again.
+   * @throws {ConfigError} when the server is not what the options say
+   * @throws {ClosedError} after `close`
+   */
   connect(): Promise<void>;
 
   /**
@@ -165,6 +212,10 @@ export interface Bus<M = any> extends AsyncDisposable {
    */
   close(options?: { readonly timeout?: number | undefined }): Promise<void>;
 
-  /** Connects, and resolves when a signal has come and the bus is closed. */
+  /**
+   * Connects, and resolves when a signal has come and the bus is closed.
+   *
+   * @throws {ValidationError} for a wrong option, and what `connect` rejects with
+   */
   run(options?: RunOptions): Promise<void>;
 }

@@ -14,7 +14,9 @@ export interface ErrorContext {
 }
 
 /**
- * Base of every error that leaves a public call of the bus.
+ * Base of every error of the bus that leaves one of its public calls. What a middleware, a schema or a replay's `edit`
+ * throws leaves `publish`, `request` and `replay` as it is, and is the `cause` of a `ValidationError` among the failures of
+ * `publishMany`.
  *
  * `BusError.is(error)` recognises all of them; each subclass's `is` only its own. Both work across copies of the package.
  */
@@ -158,7 +160,9 @@ export class ValidationError extends BusError {
 
 /** A message is larger than the broker takes. */
 export class MessageTooLargeError extends BusError {
+  /** Bytes that it has: of its body, or of its headers. */
   readonly size: number;
+  /** Bytes that the broker takes at most. */
   readonly limit: number;
   constructor(message: string, size: number, limit: number, context?: ErrorContext) {
     super(message, 'MESSAGE_TOO_LARGE', false, context);

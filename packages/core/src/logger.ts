@@ -11,6 +11,7 @@ export interface Logger {
 
 /** Levels in order of weight; a level lets itself and all heavier ones through. */
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+/** The lightest level that is written; `silent` for none. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const ignore: LogFunction = () => {};

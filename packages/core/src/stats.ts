@@ -12,6 +12,7 @@ export interface BusStats {
   readonly acked: number;
   /** Retries that were asked for. */
   readonly retried: number;
+  /** Dead letters that were stored. */
   readonly deadLettered: number;
   /** Not handled because their `ttl` had passed. */
   readonly expired: number;
@@ -19,9 +20,13 @@ export interface BusStats {
   readonly filtered: number;
   /** Given up: at most once, or dead letters switched off. */
   readonly dropped: number;
+  /** Leases that ended while a handler ran, and settlements that came too late. A handler's timeout is not counted. */
   readonly leasesLost: number;
+  /** Requests that were sent; of `requestFirst` one for each topic. */
   readonly requests: number;
+  /** Answers that were given, errors included. */
   readonly replies: number;
+  /** Answers that came when nobody waited for them any more. */
   readonly lateReplies: number;
   /** Publishes that the broker has not answered yet. */
   readonly unconfirmed: number;
@@ -29,6 +34,7 @@ export interface BusStats {
   readonly running: number;
   /** Messages in memory that wait for a handler. */
   readonly waiting: number;
+  /** Subscriptions that are open; responders, streams and what `receive` pulls through included. */
   readonly subscriptions: number;
 }
 

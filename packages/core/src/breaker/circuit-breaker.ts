@@ -20,6 +20,7 @@ const SPEC: Spec<CircuitBreakerOptions> = {
 /** A check for a `circuitBreaker` option. `false` switches off one that the bus has for all. */
 export const circuitBreakerOption: Check = (value) => (value === false ? undefined : options(SPEC)(value));
 
+/** `closed`: all goes on. `open`: nothing does. `half-open`: trials only. */
 export type BreakerState = 'closed' | 'open' | 'half-open';
 
 /** What a breaker tells its owner. */

@@ -44,22 +44,29 @@ export interface BusOptions<Rules extends TopicRules = TopicRules> {
   readonly serializers?: readonly Serializer[] | undefined;
   /** Durability, retention, schema and serializer by topic. */
   readonly topics?: Rules | undefined;
-  /** For all subscriptions that do not have their own. `false`: no retries. */
+  /**
+   * For all subscriptions that do not have their own, and what theirs leave open. `false`: no retries. Default: 3 retries,
+   * after 1, 2 and 4 seconds, each up to a tenth shorter or longer.
+   */
   readonly retry?: RetryOptions | false | undefined;
   /** For all subscriptions that do not have their own. `false`: none. Default: topic `dead-letters`, kept 7 days. */
   readonly deadLetter?: DeadLetterOptions | false | undefined;
   /** A breaker for each subscription that does not have its own, and for each topic that is published to. Default: none. */
   readonly circuitBreaker?: CircuitBreakerOptions | false | undefined;
+  /** Around all that is published and handled, the outermost first. Default: none. */
   readonly middleware?: readonly Middleware[] | undefined;
   /** In pino's shape; `false` for silence. Default: warnings and errors to standard error (`AMB_LOG_LEVEL`). */
   readonly logger?: Logger | false | undefined;
   /** Who publishes: CloudEvents `source`, and the name in the server's client list. Default `ambus`. */
   readonly source?: string | undefined;
-  /** Milliseconds that a publish, or a subscribe, may take, waiting for the connection included. Default 10,000. */
+  /**
+   * Milliseconds that a publish, or a subscribe, may take, waiting for a lost connection included. Counted from when the
+   * bus has connected; a publish that waits for room (`maxPending`) may take as long for that before. Default 10,000.
+   */
   readonly publishTimeout?: number | undefined;
-  /** Milliseconds that a request waits for its answer. Default 5,000. */
+  /** Milliseconds that a request waits for its answer, once the bus has connected. Default 5,000. */
   readonly requestTimeout?: number | undefined;
-  /** Milliseconds that connecting may take. Default 5,000. */
+  /** Milliseconds that connecting may take; on NATS for each server that is silent, and 5,000 at most. Default 5,000. */
   readonly connectTimeout?: number | undefined;
   /** Milliseconds that `close()` waits for handlers. Default 30,000. */
   readonly closeTimeout?: number | undefined;

@@ -18,6 +18,8 @@ const isObject = (value: unknown): value is Record<string, unknown> =>
  * otherwise silently do nothing.
  *
  * @param where - starts the error's text: `publish option`
+ * @param Failure - class of the error. Default `ValidationError`.
+ * @throws {ValidationError} naming the option, its value and what is allowed
  */
 export function checkOptions<T>(
   where: string,
@@ -40,12 +42,18 @@ export function checkOptions<T>(
   }
 }
 
-/** Checks one argument that is not an option. */
+/**
+ * Checks one argument that is not an option.
+ *
+ * @param name - starts the error's text: `the handler`
+ * @throws {ValidationError} with the value and what is allowed
+ */
 export function checkArgument(name: string, value: unknown, check: Check): void {
   const allowed = check(value);
   if (allowed !== undefined) throw new ValidationError(`${name} must be ${allowed}, not ${describe(value)}`);
 }
 
+/** A whole number from `min` to `max`. */
 export const integer =
   (min: number, max: number = Number.MAX_SAFE_INTEGER, unit = ''): Check =>
   (value) =>
@@ -53,6 +61,7 @@ export const integer =
       ? undefined
       : `a whole number${unit && ` of ${unit}`} ${max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`}`;
 
+/** A number from `min` to `max`, fractions allowed. */
 export const number =
   (min: number, max: number): Check =>
   (value) =>
@@ -63,10 +72,13 @@ export const number =
 /** A hundred years: far enough for anyone, and no sum with the current time leaves the range of dates. */
 const LONGEST = 100 * 365 * 24 * 60 * 60 * 1_000;
 
+/** A whole number of milliseconds from `min` to a hundred years. */
 export const milliseconds = (min: number): Check => integer(min, LONGEST, 'milliseconds');
 
+/** `true` or `false`. */
 export const boolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false');
 
+/** A string of 1 to `longest` characters (UTF-16 code units) without lone surrogates. */
 export const text =
   (longest = 1024): Check =>
   (value) =>
@@ -74,13 +86,16 @@ export const text =
       ? undefined
       : `a well-formed string of 1 to ${longest} characters`;
 
+/** A function. */
 export const callable: Check = (value) => (typeof value === 'function' ? undefined : 'a function');
 
+/** One of these values. */
 export const oneOf =
   (...allowed: readonly unknown[]): Check =>
   (value) =>
     allowed.includes(value) ? undefined : allowed.map((one) => describe(one)).join(' or ');
 
+/** An array, empty ones too, in which each passes `check`. */
 export const arrayOf =
   (check: Check): Check =>
   (value) => {
@@ -115,7 +130,7 @@ export const shaped =
       ? undefined
       : `${what} (with ${names.join(', ')})`;
 
-/** An object whose fields `spec` checks. */
+/** An object whose fields pass the checks of `spec`, and that has no others. */
 export const options =
   <T>(spec: Spec<T>): Check =>
   (value) => {
@@ -127,19 +142,22 @@ export const options =
     }
   };
 
+/** An object that is no array. */
 export const object: Check = (value) => (isObject(value) ? undefined : 'an object');
 
+/** An `AbortSignal`. */
 export const abortSignal: Check = (value) => (value instanceof AbortSignal ? undefined : 'an AbortSignal');
 
 /** What RFC 3339, the form of times on the wire, can write. */
 const LAST_DATE = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
+/** A valid `Date` before the year 10000. */
 export const date: Check = (value) =>
   value instanceof Date && Math.abs(value.getTime()) <= LAST_DATE
     ? undefined
     : 'a valid Date before the year 10000';
 
-/** Adapts a function that says what is wrong rather than what is allowed. */
+/** Adapts a function that says what is wrong rather than what is allowed, such as `topicProblem`. */
 export const without =
   (problem: (value: unknown) => string | undefined): Check =>
   (value) => {

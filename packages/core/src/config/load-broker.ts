@@ -6,6 +6,7 @@ import { ConfigError } from '../errors.ts';
 
 /** Brokers that can be asked for by name; each lives in `@ambus/<name>`, which exports a function of that name. */
 export const BROKER_NAMES = ['memory', 'redis', 'nats', 'kafka', 'sqs', 'servicebus'] as const;
+/** Name of a broker that `createBus` loads; those of packages that are not published yet included. */
 export type BrokerName = (typeof BROKER_NAMES)[number];
 
 /** @throws {ConfigError} saying what to install when the package is not there */

@@ -127,7 +127,13 @@ export class DeadLetters {
     this.#resend = resend;
   }
 
-  /** One page, oldest first. A page may be shorter than `limit` only at the end. */
+  /**
+   * One page, oldest first. A page may be shorter than `limit` only at the end.
+   *
+   * @throws {ValidationError} for a wrong option, or where dead letters are off and no `deadLetterTopic` is named
+   * @throws {UnsupportedError} where `capabilities.browse` is `none`
+   * @throws {ConnectionError | ClosedError}
+   */
   async list(options: ListOptions = {}): Promise<DeadLetterPage> {
     checkOptions('dead letters option', options, LIST_SPEC);
     const { limit = 50, cursor, ...filter } = options;
@@ -147,7 +153,11 @@ export class DeadLetters {
     return { items, cursor: next };
   }
 
-  /** One dead letter; undefined when there is none of this id. */
+  /**
+   * One dead letter; undefined when there is none of this id.
+   *
+   * @throws {ValidationError | UnsupportedError | ConnectionError | ClosedError} as `list`
+   */
   async get(
     id: string,
     options: { readonly deadLetterTopic?: string } = {},
@@ -166,6 +176,7 @@ export class DeadLetters {
    * @param which - an id, or a filter for many
    * @returns how many
    * @throws {ValidationError} when an id is not there, or a letter's group no longer exists: it stays then
+   * @throws what `edit` throws, and what `list` and `publish` reject with
    */
   async replay(which: string | DeadLetterFilter, options: ReplayOptions = {}): Promise<number> {
     checkOptions('replay option', options, REPLAY_SPEC);
@@ -192,6 +203,7 @@ export class DeadLetters {
    * @param which - an id, or a filter for many; `{}` is all
    * @returns how many
    * @throws {ValidationError} when an id is not there
+   * @throws {UnsupportedError | ConnectionError | ClosedError} as `list`
    */
   async discard(
     which: string | DeadLetterFilter,

@@ -3,7 +3,7 @@ import { uuidv7 } from '../envelope/uuid.ts';
 
 /** Why and where a message failed. */
 export interface DeadLetterInfo {
-  /** `retries-exhausted`, `not-retryable`, `undecodable`, or what the handler gave as its reason. */
+  /** `retries-exhausted`, `not-retryable`, `undecodable`, `rejected`, or what the handler gave as its reason. */
   readonly reason: string;
   readonly error:
     | { readonly name: string; readonly message: string; readonly code?: string; readonly stack?: string }

@@ -6,6 +6,7 @@ import { describe } from '../topic/topic.ts';
 
 /** Ranks in a backlog, the most urgent first. */
 export const PRIORITIES = ['critical', 'high', 'normal', 'low', 'background'] as const;
+/** Name of a rank, from the most urgent to the least. */
 export type Priority = (typeof PRIORITIES)[number];
 
 /** How hard the bus tries. See the page on delivery guarantees. */

@@ -23,7 +23,10 @@ export interface PublisherLimits {
   readonly maxPending: number;
   /** What a publish beyond that does. */
   readonly whenFull: 'wait' | 'fail';
-  /** Milliseconds that a publish may take, waiting for room or for the connection included. */
+  /**
+   * Milliseconds that a publish may take, waiting for a connection that was lost included. One that waits for room may take
+   * as long for that before.
+   */
   readonly publishTimeout: number;
 }
 

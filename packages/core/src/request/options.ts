@@ -20,7 +20,7 @@ export interface RequestOptions
     | 'tracestate'
     | 'signal'
   > {
-  /** Milliseconds until it is given up. Default: the bus's `requestTimeout`. */
+  /** Milliseconds until it is given up, from when the bus has connected; at least 1. Default: the bus's `requestTimeout`. */
   readonly timeout?: number | undefined;
 }
 
@@ -38,10 +38,11 @@ export interface RespondOptions {
   readonly group?: string | undefined;
   /** Requests handled at a time, 1 to 10,000. Default 100: a responder that waits for another must not hold up the rest. */
   readonly concurrency?: number | undefined;
-  /** Default: twice the concurrency, at least 64. */
+  /** Most requests held in memory, 1 to 100,000. Default: twice the concurrency, at least 64. */
   readonly prefetch?: number | undefined;
-  /** Milliseconds; then the requester gets an error. Default 300,000. */
+  /** Milliseconds; then the requester gets an error. Default 300,000; `Infinity` for no limit. */
   readonly handlerTimeout?: number | undefined;
+  /** Unsubscribes when it fires. */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -19,7 +19,10 @@ export interface RetryOptions {
   readonly maxRetries?: number | undefined;
   /** Milliseconds before the first retry. Default 1,000. */
   readonly initialDelay?: number | undefined;
-  /** No retry waits longer, jitter included. Milliseconds, default 60,000. */
+  /**
+   * Longest of the computed delays, jitter included, in milliseconds. `delays` and `nack({ delay })` may be longer. Default
+   * 60,000.
+   */
   readonly maxDelay?: number | undefined;
   /** `exponential`: each delay is the last times `factor`; `linear`: each is `initialDelay` longer. Default `exponential`. */
   readonly backoff?: 'exponential' | 'linear' | undefined;
@@ -27,7 +30,10 @@ export interface RetryOptions {
   readonly factor?: number | undefined;
   /** Random share by which a delay may be shorter or longer, 0 to 1, so that retries do not come in waves. Default 0.1. */
   readonly jitter?: number | undefined;
-  /** Exact delays instead of computed ones, in milliseconds; the last one repeats. Without jitter unless `jitter` is given. */
+  /**
+   * Exact delays instead of computed ones, in milliseconds; the last one repeats. Without jitter unless `jitter` is given.
+   * The bus's stay in force unless the subscription gives its own.
+   */
   readonly delays?: readonly number[] | undefined;
   /**
    * Only these errors are retried, all others go to the dead letters at once. Default: all, except those that another

@@ -10,7 +10,7 @@ import { type Subscription, toSubscription } from './subscription.ts';
 
 /** Milliseconds that subscriptions may take. */
 export interface ConsumerTimes {
-  /** To be in place, waiting for the connection included. */
+  /** To be in place, once the bus has connected; waiting for a connection that was lost included. */
   readonly open: number;
   /** For handlers to end, where nobody says. */
   readonly close: number;

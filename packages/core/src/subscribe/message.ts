@@ -65,7 +65,11 @@ export interface Message<T = any> {
   }): Promise<void>;
   /** It goes to the dead letters with this reason. */
   deadLetter(reason: string): Promise<void>;
-  /** Gives the handler `duration` more milliseconds from now before it times out. */
+  /**
+   * Lets the handler time out `duration` milliseconds from now, which may also be earlier than before; `Infinity` for never.
+   *
+   * @throws {ValidationError} when it is no whole number of at least 1
+   */
   extend(duration: number): void;
   /**
    * Publishes what this message caused: its id becomes the `causationId`, its correlation and trace go on. Resolves when

@@ -31,7 +31,7 @@ export type BatchHandler<T> = (messages: readonly Message<T>[]) => unknown;
 
 /** Collects messages for a batch handler. */
 export interface BatchAck {
-  /** Most messages in a batch, at least 1. */
+  /** Most messages in a batch, 1 to 10,000. */
   readonly batch: number;
   /** Milliseconds that the first message of a batch waits for more. Default 50. */
   readonly maxWait?: number | undefined;
@@ -49,7 +49,10 @@ export interface SubscribeOptions<T = unknown> {
   readonly group?: string | undefined;
   /** Handlers that run at a time, 1 to 10,000. Default 1. */
   readonly concurrency?: number | undefined;
-  /** Most unsettled messages held in memory, 1 to 100,000. Default: twice the concurrency, at least 64, and four batches. */
+  /**
+   * Most unsettled messages held in memory, 1 to 100,000, and at least a batch. Default: twice the concurrency, at least 64;
+   * with batches also at least `4 * batch * concurrency`, and 100,000 at most.
+   */
   readonly prefetch?: number | undefined;
   /** Default `auto`. */
   readonly ack?: AckMode | undefined;

@@ -12,7 +12,7 @@ export interface ReceiveOptions
   readonly group: string;
   /** Most messages, 1 to 10,000. Default 1. */
   readonly max?: number | undefined;
-  /** Milliseconds to wait for the first message. Default 5,000; 0 takes what is there. */
+  /** Milliseconds to wait for the first message; 0 takes what is there, for which it waits 100 at least. Default 5,000. */
   readonly timeout?: number | undefined;
   /** Stops waiting: the call returns what has come. */
   readonly signal?: AbortSignal | undefined;

@@ -9,12 +9,14 @@ export type Durability = 'durable' | 'ephemeral';
 
 /**
  * How long a durable topic keeps what every group has settled. Whichever limit is reached first counts. What a group
- * has not settled yet is never removed.
+ * has not settled yet is not removed, but by limits of the broker's own: Kafka deletes by age settled or not; so do
+ * `maxMessages`, `maxBytes` and `maxAge` of a NATS stream, and `trimUnacked` of Redis. Where the topic exists already, what
+ * it was made with counts on memory, Redis and Kafka.
  */
 export interface Retention {
   /** Milliseconds. */
   readonly maxAge?: number | undefined;
-  /** Messages. */
+  /** Messages. Without effect on Kafka. */
   readonly maxMessages?: number | undefined;
 }
 
