@@ -1,8 +1,9 @@
 import { ConfigError, check } from '@ambus/core';
 import type { Authenticator, NatsConnection } from 'nats';
 
-/** TLS of the connection: PEM texts, or paths of files that hold them. */
+/** TLS of the connection: PEM texts, or paths of files that hold them. Of a text and a path the path counts. */
 export interface NatsTlsOptions {
+  /** Authority that is trusted. Default: those that Node trusts. */
   readonly ca?: string | undefined;
   readonly caFile?: string | undefined;
   /** The client's own certificate, where the server asks for one. */
@@ -39,10 +40,15 @@ export interface NatsStreamOptions {
   readonly maxAge?: number | undefined;
 }
 
-/** Something that may change while the bus runs: asked for at each connection. */
+/** Something that may change while the bus runs: asked for at each connection. A function answers at once, not by a promise. */
 export type Changing<T> = T | (() => T);
 
-/** Options of `nats()`. A value that is not allowed is refused with a `ConfigError` that names it. */
+/**
+ * Options of `nats()`. A value that is not allowed is refused with a `ConfigError` that names it.
+ *
+ * Ways of logging in exclude each other: `user`, `token`, `nkey`, `credentials` or `authenticator`. With none of them what the
+ * first address says counts, and a user alone there is a token.
+ */
 export interface NatsOptions {
   /**
    * One server, `nats://[user[:password]@]host[:port]` or `tls://…`, or several of one cluster with commas between them.
@@ -53,11 +59,15 @@ export interface NatsOptions {
   readonly servers?: string | readonly string[] | undefined;
   /** Shown in the server's list of connections. Default: the bus's source. */
   readonly name?: string | undefined;
+  /** Default: the address's. */
   readonly user?: Changing<string> | undefined;
+  /** Of the `user`, without which it is refused. */
   readonly password?: Changing<string> | undefined;
+  /** Default: the address's. */
   readonly token?: Changing<string> | undefined;
   /** Seed of an nkey (`SU…`). With `jwt` it signs for that. */
   readonly nkey?: Changing<string> | undefined;
+  /** A user's JWT. Needs `nkey`, its seed. */
   readonly jwt?: Changing<string> | undefined;
   /** Contents of a `.creds` file. */
   readonly credentials?: Changing<string> | undefined;
@@ -65,20 +75,24 @@ export interface NatsOptions {
   readonly authenticator?: Authenticator | undefined;
   /** TLS also without this, where the server asks for it and its certificate is publicly trusted. */
   readonly tls?: NatsTlsOptions | undefined;
+  /** How the stream of the durable topics is made. Default: a file on one server, without limits. */
   readonly stream?: NatsStreamOptions | undefined;
   /** JetStream domain, for leaf nodes. Default: none. */
   readonly domain?: string | undefined;
   /** Start of the subjects that answers come to, where an account may not use `_INBOX`. Default `_INBOX`. */
   readonly inboxPrefix?: string | undefined;
-  /** Bytes of the server's `max_payload`. Default 1 MiB, which is the server's own. */
+  /** Bytes of the server's `max_payload`, 64 KiB to 64 MiB. Default 1 MiB, which is the server's own. */
   readonly maxPayload?: number | undefined;
-  /** Milliseconds, at least 500, after which what a dead bus had has gone to others. Default 30,000. */
+  /** Milliseconds, 500 to 43,200,000 (12 hours), after which what a dead bus had has gone to others. Default 30,000. */
   readonly lease?: number | undefined;
-  /** Milliseconds between two pings; after three without an answer the connection is given up. Default 2,000. */
+  /**
+   * Milliseconds between two pings, 100 to 600,000; after three without an answer the connection is given up. Default 2,000.
+   */
   readonly pingInterval?: number | undefined;
   /**
-   * A connection of the driver that exists already, made with `maxReconnectAttempts: -1`: one that gives up ends the bus's
-   * subscriptions. It is not closed with the bus.
+   * A connection of npm `nats` 2.x (not of `@nats-io/*`) that exists already, made with `maxReconnectAttempts: -1`: one that
+   * gives up ends the bus's subscriptions. It is not closed with the bus. Addresses, credentials, `tls`, `name` and
+   * `pingInterval` have no effect beside it.
    */
   readonly client?: NatsConnection | undefined;
 }

@@ -9,14 +9,16 @@ export interface RedisAddress {
   readonly port: number;
 }
 
-/** Sentinels that know where the master is. */
+/** Sentinels that know where the master is. What the master itself asks for is said beside them, in `RedisOptions`. */
 export interface RedisSentinel {
   /** Name of the master: `mymaster`. */
   readonly name: string;
+  /** At least one of them; they are asked in turn. */
   readonly nodes: readonly RedisAddress[];
-  /** For the sentinels themselves, where they want it. */
+  /** For the sentinels themselves, where they want it. Default: none. */
   readonly username?: string | undefined;
   readonly password?: string | undefined;
+  /** Of the connections to the sentinels. Default false. */
   readonly tls?: boolean | ConnectionOptions | undefined;
 }
 
@@ -25,26 +27,30 @@ export interface RedisOptions {
   /**
    * `redis://user:password@host:6379/0`, `rediss://` for TLS, `redis+cluster://host1:7000,host2:7001`,
    * `redis+sentinel://host1:26379,host2:26379/master`. Default: environment variable `AMB_REDIS_URL`, else
-   * `redis://127.0.0.1:6379`. Options that are given besides go before it.
+   * `redis://127.0.0.1:6379`. Options that are given besides go before it; not together with `sentinel`, `cluster` or
+   * `client`.
    */
   readonly url?: string | undefined;
+  /** Of one server; not together with `sentinel`, `cluster`, `client`, or a url of these. Default: the url's. */
   readonly host?: string | undefined;
+  /** 1 to 65,535. Default: the url's; beside a `host` 6379. */
   readonly port?: number | undefined;
-  /** Number of the database, 0 on a cluster. Default 0. */
+  /** Number of the database, 0 on a cluster. Default: the url's or the client's, else 0. */
   readonly db?: number | undefined;
-  /** ACL user. Default: the server's `default`. */
+  /** ACL user. Default: the url's, else the server's `default`. */
   readonly username?: string | undefined;
-  /** A function is asked on every connecting, so a rotated password is taken up. */
+  /** A function is asked on every connecting, so a rotated password is taken up. At most 4,096 characters. Default: the url's. */
   readonly password?: string | (() => string | Promise<string>) | undefined;
-  /** `true`, or what Node's `tls.connect` takes: `ca`, `cert`, `key`, `servername` … Default false. */
+  /** `true`, or what Node's `tls.connect` takes: `ca`, `cert`, `key`, `servername` … Default: as the url's scheme says. */
   readonly tls?: boolean | ConnectionOptions | undefined;
+  /** Asks Sentinels for the server. Not together with `cluster` or `client`. */
   readonly sentinel?: RedisSentinel | undefined;
-  /** Some of the nodes of a cluster; the others are found. */
+  /** Some of the nodes of a cluster, at least one; the others are found. Not together with `client`. */
   readonly cluster?: readonly RedisAddress[] | undefined;
   /**
    * An ioredis `Redis` or `Cluster`: where it connects to, and as whom, is taken for the broker's own connections. It is
    * neither used nor closed itself: it may queue and send again, which the broker must not. Its `keyPrefix`, timeouts and
-   * how it writes numbers have no effect.
+   * how it writes numbers have no effect. Not together with `username`, `password` or `tls`.
    */
   readonly client?: Client | undefined;
   /**
@@ -56,7 +62,7 @@ export interface RedisOptions {
   readonly lease?: number | undefined;
   /** Connections, 0 or more, on which a bus waits for messages, one for each group on a single topic. Default 16. */
   readonly maxReaders?: number | undefined;
-  /** Bytes, at least 1, of the largest body. Default 8 MiB. */
+  /** Bytes of the largest body, 1 to 256 MiB. Default 8 MiB. */
   readonly maxMessageBytes?: number | undefined;
   /** Lets the retention remove messages that a group has not settled, too: bounds the server's memory. Default false. */
   readonly trimUnacked?: boolean | undefined;
