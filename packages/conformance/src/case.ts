@@ -19,6 +19,7 @@ export const CHAPTERS = [
   'provisioning',
   'faults',
 ] as const;
+/** A chapter's name, with which the ids of its cases start. */
 export type Chapter = (typeof CHAPTERS)[number];
 
 /** What a case does to the server, or needs around it. See `ServerControl`. */

@@ -29,8 +29,11 @@ const RUN = `conf-${randomBytes(4).toString('hex')}`;
 
 /** What a case works with. Everything that it opens is closed at its end. */
 export class CaseContext {
+  /** Of the broker under test. */
   readonly capabilities: Capabilities;
+  /** The broker's name. */
   readonly broker: string;
+  /** What can be done to the server; empty where the setup has no control over it. */
   readonly server: ServerControl;
   /** What the buses of this case logged. */
   readonly log: LogEntry[] = [];

@@ -32,8 +32,10 @@ export interface CaseResult {
 
 /** A case made ready for one broker. */
 export interface PreparedCase {
+  /** `chapter/what-it-shows`. */
   readonly id: string;
   readonly chapter: Chapter;
+  /** A sentence that is true when the case passes. */
   readonly name: string;
   /** Milliseconds. */
   readonly timeout: number;

@@ -117,7 +117,11 @@ export class Faults {
     for (const rule of options.rules ?? []) this.add(rule);
   }
 
-  /** Adds a rule of any kind. */
+  /**
+   * Adds a rule of any kind, behind those that are there.
+   *
+   * @throws {ValidationError} naming the option, its value and what is allowed; so do `fail`, `drop`, `delay`, `duplicate`
+   */
   add(rule: FaultRule): Fault {
     checkRule(rule);
     const rules = this.#rules[rule.on];
@@ -126,18 +130,22 @@ export class Faults {
     return active;
   }
 
+  /** Adds a rule under which records are refused, or their lease is lost. */
   fail(rule: FailRule): Fault {
     return this.add({ ...rule, fault: 'fail' });
   }
 
+  /** Adds a rule under which records, or their settlements, are lost although they are accepted. */
   drop(rule: FaultSelection): Fault {
     return this.add({ ...rule, fault: 'drop' });
   }
 
+  /** Adds a rule under which records, or their settlements, take `delay` milliseconds longer. */
   delay(rule: DelayRule): Fault {
     return this.add({ ...rule, fault: 'delay' });
   }
 
+  /** Adds a rule under which records, or their settlements, arrive twice. */
   duplicate(rule: FaultSelection): Fault {
     return this.add({ ...rule, fault: 'duplicate' });
   }

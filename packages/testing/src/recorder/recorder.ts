@@ -52,7 +52,11 @@ export class Recorder implements AsyncDisposable {
     this.#listeners = listeners;
   }
 
-  /** What is recorded so far on topics that match, in the order in which it came. */
+  /**
+   * What is recorded so far on topics that match, in the order in which it came.
+   *
+   * @throws {ValidationError} when the pattern is none, or nothing that it matches is recorded
+   */
   // biome-ignore lint/suspicious/noExplicitAny: an untyped bus hands out untyped data
   messages<T = any>(pattern: string = this.pattern): readonly Message<T>[] {
     this.#check(pattern);
@@ -64,6 +68,7 @@ export class Recorder implements AsyncDisposable {
    * Nothing is used up: the same call again finds the same.
    *
    * @throws {AssertionError} after the timeout, saying what came instead
+   * @throws {ValidationError} for a wrong option, and for a pattern as `messages`
    */
   // biome-ignore lint/suspicious/noExplicitAny: an untyped bus hands out untyped data
   expect<T = any>(
@@ -101,6 +106,7 @@ export class Recorder implements AsyncDisposable {
    * Resolves when no such message is recorded, and none comes for a moment.
    *
    * @throws {AssertionError} listing what came
+   * @throws {ValidationError} for a wrong option, and for a pattern as `messages`
    */
   async expectNone(pattern: string, match?: Match, options: ExpectNoneOptions = {}): Promise<void> {
     const site = callSite(this.expectNone);
@@ -171,7 +177,7 @@ export class Recorder implements AsyncDisposable {
  * Records what is published from now on, by this bus or any other on its server.
  *
  * @param pattern - default `#`: everything, dead letters included
- * @throws {ValidationError} when the pattern is none
+ * @throws {ValidationError} when the pattern is none, and what `bus.subscribe` rejects with
  */
 export async function recorder<M>(bus: Bus<M>, pattern = '#'): Promise<Recorder> {
   check.checkArgument('the bus', bus, check.shaped('a bus', 'subscribe', 'publish'));

@@ -1,5 +1,6 @@
 import type { FaultProxy } from './proxy/fault-proxy.ts';
 
+/** A server that `startServer` knows; `sqs` has SNS, too, and `servicebus` is only attached to. */
 export type ServerKind = 'redis' | 'nats' | 'kafka' | 'sqs' | 'servicebus' | 'schema-registry';
 
 /** How a server was come by: somebody's own, a container, or a process of this computer. */

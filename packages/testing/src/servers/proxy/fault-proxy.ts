@@ -11,7 +11,9 @@ export type ProxyMode =
 
 /** A TCP proxy before a server, with faults. Connections through it keep their bytes and their order. */
 export interface FaultProxy extends AsyncDisposable {
+  /** What it listens on: `127.0.0.1`. */
   readonly host: string;
+  /** A free one, chosen for it. */
   readonly port: number;
   /** The server's url with the proxy's address. */
   readonly url: string;
@@ -21,7 +23,11 @@ export interface FaultProxy extends AsyncDisposable {
   cut(): void;
   /** Drops all connections now; new ones pass. */
   drop(): void;
-  /** Everything takes so many milliseconds longer, each way: a whole number, which a timer can wait (24 days at most). */
+  /**
+   * Everything takes so many milliseconds longer, each way: a whole number, which a timer can wait (24 days at most).
+   *
+   * @throws {ValidationError} for anything else
+   */
   delay(milliseconds: number): void;
   /** Connections stay open and nothing passes, either way; after `restore` what was held back goes on. */
   blackhole(): void;
@@ -29,6 +35,7 @@ export interface FaultProxy extends AsyncDisposable {
   halfOpen(): void;
   /** Ends every fault. Connections of which the server's side is gone are dropped. */
   restore(): void;
+  /** Drops all connections and takes no more. */
   close(): Promise<void>;
 }
 

@@ -9,7 +9,10 @@ export interface RedisServerOptions extends CommonServerOptions {
    * else `7`.
    */
   readonly version?: '7' | '8' | 'valkey' | undefined;
-  /** `password` for the default user, or `user` for an ACL user beside it, while the default user is off. */
+  /**
+   * `password` for the default user, or `user` for an ACL user beside it; the default user then has a password that nobody
+   * knows. Default: everybody is let in.
+   */
   readonly auth?: 'password' | 'user' | undefined;
   /** Speaks only TLS; with `mutual` it asks clients for a certificate. Default false. */
   readonly tls?: boolean | 'mutual' | undefined;
