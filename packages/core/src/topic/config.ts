@@ -9,9 +9,9 @@ export type Durability = 'durable' | 'ephemeral';
 
 /**
  * How long a durable topic keeps what every group has settled. Whichever limit is reached first counts. What a group
- * has not settled yet is not removed, but by limits of the broker's own: Kafka deletes by age settled or not; so do
- * `maxMessages`, `maxBytes` and `maxAge` of a NATS stream, and `trimUnacked` of Redis. Where the topic exists already, what
- * it was made with counts on memory, Redis and Kafka.
+ * has not settled yet is not removed, but by limits of the broker's own: Kafka deletes by age, settled or not; NATS with
+ * `maxMessages`, `maxBytes` or `maxAge` of its stream, and Redis with `trimUnacked`, remove it, too. On memory, Redis and
+ * Kafka the retention counts that the topic was made with.
  */
 export interface Retention {
   /** Milliseconds. */
