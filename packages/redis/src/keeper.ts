@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '@ambus/core';
 import type { ChannelSubscription } from './channels/subscription.ts';
 import type { Context } from './context.ts';
+import { TRIM_EVERY, trimShard } from './publish/trim.ts';
 import { SCRIPTS } from './scripts/index.ts';
 
 /** Milliseconds between two looks at what nobody rang for, and between two at the list of topics where nothing else asks. */
@@ -46,6 +47,7 @@ export class Keeper {
       for (const member of this.#context.members) member.poll();
     });
     this.#every(LISTENER_BEAT, () => this.renewListeners());
+    for (const tag of this.#context.names.tags) this.#every(TRIM_EVERY, () => trimShard(this.#context, tag));
     for (const tag of this.#context.names.tags) this.#promoteSoon(tag, Math.random() * 100);
   }
 

@@ -6,6 +6,7 @@ export const PROMOTE: string = `
 local root, unacked = ARGV[1], ARGV[2] == '1'
 local grown = {}
 local time = now()
+evenWhenFull()
 for _, name in ipairs(call('ZRANGEBYSCORE', T .. ':delayed', '-inf', time, 'LIMIT', 0, 200)) do
   local topic, id = name:match('^(%S+) (.*)$')
   local stored = call('HGET', T .. ':delayed:' .. topic, id)

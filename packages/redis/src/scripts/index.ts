@@ -7,6 +7,7 @@ import { LISTEN, UNLISTEN } from './listen.ts';
 import { ATTACH, FOLLOW, TOPICS } from './live.ts';
 import { BEAT, HELD, JOIN, LEAVE } from './member.ts';
 import { STORE, STORE_PLAIN, TURN } from './publish.ts';
+import { TRIM, TRIMMABLE } from './retention.ts';
 import { ACK, ACK_PLAIN, NACK, RELEASE } from './settle.ts';
 import { TAKE } from './take.ts';
 
@@ -32,6 +33,8 @@ type ScriptName =
   | 'topics'
   | 'promote'
   | 'cancel'
+  | 'trimmable'
+  | 'trim'
   | 'listen'
   | 'unlisten'
   | 'listTopics'
@@ -64,6 +67,8 @@ export const SCRIPTS: Readonly<Record<ScriptName, Script>> = {
   topics: made('topics', TOPICS),
   promote: made('promote', PROMOTE),
   cancel: made('cancel', CANCEL),
+  trimmable: made('trimmable', TRIMMABLE),
+  trim: made('trim', TRIM),
   listen: made('listen', LISTEN),
   unlisten: made('unlisten', UNLISTEN),
   listTopics: made('listTopics', admin.LIST_TOPICS),

@@ -46,6 +46,12 @@ local function now()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- A full server refuses a script whose first write may need memory, and lets all of any other through. What empties it, or
+-- has to be there for that, begins with this, which changes nothing.
+local function evenWhenFull()
+  call('DEL', T .. ':-')
+end
+
 local function streamOf(topic, kind)
   return T .. ':stream:' .. topic .. ':' .. kind
 end
@@ -155,7 +161,8 @@ end
 
 local LOOK = 1000
 
--- Removes what is beyond the retention, but nothing that a group has not settled.
+-- Removes what is beyond the retention, but nothing that a group has not settled. Returns how much; of what is too many, so
+-- much at most that nobody else waits long.
 local function trim(topic, kind, most, age, unacked, exact)
   local stream = streamOf(topic, kind)
   local kept
@@ -164,15 +171,16 @@ local function trim(topic, kind, most, age, unacked, exact)
     local slack = exact and 1 or math.max(1, math.min(LOOK, math.floor(most / 10)))
     if length - most >= slack then kept = math.max(most, length - LOOK) end
   end
-  if not kept and not age then return end
+  if not kept and not age then return 0 end
   local first = call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-  if not first then return end
+  if not first then return 0 end
   local needed, claimed
   if not unacked then needed, claimed = neededFrom(stream) end
-  if needed and not before(first[1], needed) then return end
+  if needed and not before(first[1], needed) then return 0 end
   local target
+  local removed = 0
   if kept and (needed == nil or (claimed and claimed <= kept)) then
-    call('XTRIM', stream, 'MAXLEN', kept)
+    removed = call('XTRIM', stream, 'MAXLEN', kept)
   elseif kept then
     local old = call('XRANGE', stream, '-', '+', 'COUNT', call('XLEN', stream) - kept + 1)
     target = old[#old][1]
@@ -181,9 +189,9 @@ local function trim(topic, kind, most, age, unacked, exact)
     local oldest = string.format('%.0f-0', math.max(0, now() - age))
     if before(first[1], oldest) and (target == nil or before(target, oldest)) then target = oldest end
   end
-  if target == nil then return end
+  if target == nil then return removed end
   if needed and before(needed, target) then target = needed end
-  call('XTRIM', stream, 'MINID', target)
+  return removed + call('XTRIM', stream, 'MINID', target)
 end
 
 local function append(topic, kind, key, meta, data)

@@ -15,6 +15,7 @@ export const LISTEN: string = `${INDEX}
 local lease = tonumber(ARGV[2])
 local time = now()
 local indexes = {}
+evenWhenFull()
 for at = 3, #ARGV, 2 do
   local members, index = T .. ':listeners:' .. ARGV[at], indexOf(ARGV[at])
   call('HSET', index, ARGV[at], '')

@@ -7,6 +7,7 @@
  */
 export const ATTACH: string = `
 local pattern, create, from = ARGV[2], ARGV[3] == '1', ARGV[4]
+evenWhenFull()
 if not pattern:find('[*#]') and call('HEXISTS', T .. ':topics', pattern) == 0 then
   if not create then return { 'topic' } end
   addTopic(pattern, ARGV[6], ARGV[7])

@@ -9,6 +9,7 @@ import { WAITING } from './waiting.ts';
 export const JOIN: string = `${WAITING}
 local group, member, lease, create, from = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1', ARGV[6]
 local pattern = patternOf(group)
+evenWhenFull()
 if not pattern:find('[*#]') and call('HEXISTS', T .. ':topics', pattern) == 0 then
   if not create then return { 'topic' } end
   -- First what an account may be forbidden: then nothing is left of the attempt.
@@ -65,6 +66,7 @@ local root, lease, look = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
 local time = now()
 local states = {}
 local groups = {}
+evenWhenFull()
 for at = 4, #ARGV, 2 do
   local group, member = ARGV[at], ARGV[at + 1]
   local members = T .. ':members:' .. group

@@ -3,6 +3,7 @@ export const WAITING: string = `
 -- A full server drops whole keys: a group that is nowhere was only deleted where that was noted.
 local function listed(group)
   if call('HEXISTS', T .. ':groups', group) == 0 then
+    evenWhenFull()
     call('HSET', T .. ':groups', group, string.format('%.0f', now()))
   end
 end
