@@ -102,6 +102,11 @@ export class Line {
     }
   }
 
+  /** Number of the first call that waits for its answer. */
+  get #oldest(): number {
+    return this.#pending[0]!.number;
+  }
+
   #full(call: Call): Sending {
     // This call trims what is known to be there: those that follow before its answer need not do so again.
     for (const [stream, most] of call.limits()) {
@@ -115,12 +120,16 @@ export class Line {
       call.number,
       deduplicationWindow,
       trimUnacked ? 1 : 0,
+      this.#oldest,
     ];
     return { script: store, args: call.args(before) };
   }
 
   #plain(call: Call): Sending {
-    return { script: storePlain, args: call.plainArgs([this.#counter, call.number], this.#settings.root) };
+    return {
+      script: storePlain,
+      args: call.plainArgs([this.#counter, call.number, this.#oldest], this.#settings.root),
+    };
   }
 
   /** Whether all it adds to is there, and none is to be trimmed yet. */
@@ -174,7 +183,7 @@ export class Line {
       this.#counter = counter;
       this.#nextCounter = '';
       this.#number = 1;
-      this.#done(String(reply[0]), String(reply[1]));
+      this.#done(reply.map(String));
       this.#pending = this.#pending.filter((call) => !call.settled);
       this.#flows = true;
       for (const call of this.#pending) this.#send(call);
@@ -196,12 +205,12 @@ export class Line {
   }
 
   /** Settles what the server did before the connection broke. */
-  #done(last: string, refused: string): void {
+  #done([last, ...refused]: readonly string[]): void {
     const reached = Number(last);
-    const [, refusedAt, reasons] = /^(\d+) (.*)$/s.exec(refused) ?? [];
     for (const call of this.#pending) {
       if (call.number === 0 || call.number > reached) continue;
-      call.accept(call.number === Number(refusedAt) ? JSON.parse(reasons!) : undefined);
+      const at = refused.indexOf(String(call.number));
+      call.accept(at < 0 ? undefined : JSON.parse(refused[at + 1]!));
     }
   }
 
@@ -228,8 +237,10 @@ export class Line {
   /** Leaves nothing on the server. */
   async forget(): Promise<void> {
     const { session } = this.#settings;
-    if (session.isUp && this.#counter !== '')
-      await (session.client as Redis).unlink(this.#counter, `${this.#counter}:from`).catch(() => {});
+    if (session.isUp && this.#counter !== '') {
+      const keys = ['', ':from', ':refused'].map((end) => this.#counter + end);
+      await (session.client as Redis).unlink(keys).catch(() => {});
+    }
   }
 
   close(error: unknown): void {

@@ -1,14 +1,34 @@
+const REFUSING = `
+local refused = {}
+local function refuse(place, reason)
+  refused[#refused + 1] = place
+  refused[#refused + 1] = tostring(type(reason) == 'table' and reason.err or reason)
+end
+
+-- For TURN, as the answer may be lost. Of those before the oldest that waits for its answer nobody asks any more.
+local function refusedOf(counter, number, oldest)
+  if #refused == 0 then return nil end
+  local noted = counter .. ':refused'
+  for _, earlier in ipairs(redis.call('HKEYS', noted)) do
+    if tonumber(earlier) < tonumber(oldest) then redis.call('HDEL', noted, earlier) end
+  end
+  redis.call('HSET', noted, number, cjson.encode(refused))
+  redis.call('PEXPIRE', noted, 3600000)
+  return refused
+end
+`;
+
 /**
  * Stores what one tick published, in the order of the calls.
  *
  * ARGV: root, may create, the counter of this publisher, number of this call, milliseconds of the deduplication window,
- * whether unsettled records may be trimmed; then the operations, each with a letter. A call out of turn does nothing and
- * says `gap`: so what is sent again after a lost connection is there once, and what still comes over the lost one does no
+ * whether unsettled records may be trimmed, number of the oldest call without an answer; then the operations, each with a
+ * letter. A call out of turn does nothing and says `gap`: so what is sent again after a lost connection is there once, and what still comes over the lost one does no
  * harm. A counter that is missing answers 1, which is nobody's turn.
  *
  * Returns nothing, or the places of the operations that were refused, each with the reason.
  */
-export const STORE: string = `
+export const STORE: string = `${REFUSING}
 local root, create, counter, number = ARGV[1], ARGV[2] == '1', ARGV[3], tonumber(ARGV[4])
 local window, unacked = tonumber(ARGV[5]), ARGV[6] == '1'
 local turn = call('INCR', counter)
@@ -17,8 +37,7 @@ if turn ~= number then
   return 'gap'
 end
 
-local refused = {}
-local at, place = 7, 0
+local at, place = 8, 0
 
 local function prepare(topic, kind, most, age)
   local kinds, most2, age2 = topicInfo(topic)
@@ -78,7 +97,9 @@ operations.x = function()
     if till and tonumber(till) > time then return end
     call('ZREMRANGEBYSCORE', seen, '-inf', time)
     call('ZADD', seen, time + window, once)
-    call('PEXPIRE', seen, window)
+    -- As long as the longest window of all buses.
+    call('PEXPIRE', seen, window, 'NX')
+    call('PEXPIRE', seen, window, 'GT')
   end
   if due and due > time then
     local head = call('ZRANGE', T .. ':delayed', 0, 0, 'WITHSCORES')
@@ -98,27 +119,20 @@ while at <= #ARGV do
   local operation = ARGV[at]
   local next = at + (sizes[operation] or (operation == 'a' and 6 + 2 * tonumber(ARGV[at + 5])) or (5 + 3 * tonumber(ARGV[at + 4])))
   local fine, reason = pcall(operations[operation])
-  if not fine and type(reason) == 'table' then reason = reason.err end
-  if reason then
-    refused[#refused + 1] = place
-    refused[#refused + 1] = tostring(reason)
-  end
+  if reason then refuse(place, reason) end
   at = next
   place = place + 1
 end
-if #refused > 0 then
-  call('SET', counter .. ':refused', number .. ' ' .. cjson.encode(refused), 'PX', 60000)
-  return refused
-end
+return refusedOf(counter, number, ARGV[7])
 `;
 
 /**
  * The same for streams that are known to be there and not to need trimming, which is nearly always: a third of the work.
  *
- * ARGV: counter, number of this call; then of each stream: its name, channel and text of its bell, how many entries of how
+ * ARGV: counter, number of this call, number of the oldest call without an answer; then of each stream: its name, channel and text of its bell, how many entries of how
  * many values, and these. Says `slow` where a stream or its topic is not there after all.
  */
-export const STORE_PLAIN: string = `
+export const STORE_PLAIN: string = `${REFUSING}
 local call = redis.call
 local counter = ARGV[1]
 local turn = call('INCR', counter)
@@ -126,7 +140,7 @@ if turn ~= tonumber(ARGV[2]) then
   if turn == 1 then call('DEL', counter) else call('DECR', counter) end
   return 'gap'
 end
-local at = 3
+local at = 4
 while at <= #ARGV do
   -- The name: tag, ":stream:", topic, ":" and kind.
   local topic = ARGV[at]:sub(#KEYS[1] + 9, -3)
@@ -136,35 +150,44 @@ while at <= #ARGV do
   end
   at = at + 5 + ARGV[at + 3] * ARGV[at + 4]
 end
-at = 3
+local function add(stream, size, first, last)
+  if size == 2 then
+    for i = first, last, 2 do call('XADD', stream, '*', 'meta', ARGV[i], 'data', ARGV[i + 1]) end
+  else
+    for i = first, last, 3 do
+      call('XADD', stream, '*', 'key', ARGV[i], 'meta', ARGV[i + 1], 'data', ARGV[i + 2])
+    end
+  end
+end
+
+local place = 0
+at = 4
 while at <= #ARGV do
   local stream, channel, kind, size = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 4])
   local first = at + 5
   at = first + ARGV[at + 3] * size
-  if size == 2 then
-    for i = first, at - 1, 2 do call('XADD', stream, '*', 'meta', ARGV[i], 'data', ARGV[i + 1]) end
-  else
-    for i = first, at - 1, 3 do
-      call('XADD', stream, '*', 'key', ARGV[i], 'meta', ARGV[i + 1], 'data', ARGV[i + 2])
-    end
-  end
-  call('PUBLISH', channel, kind)
+  local fine, reason = pcall(add, stream, size, first, at - 1)
+  if fine then call('PUBLISH', channel, kind) else refuse(place, reason) end
+  place = place + 1
 end
+return refusedOf(counter, ARGV[2], ARGV[3])
 `;
 
 /**
  * Begins a new run of numbers: what still comes over an earlier connection is out of turn from here on.
  *
- * ARGV: counter before or nothing, the new counter, its milliseconds. Returns how far the one before came, and what it
- * refused last; the same again when the same is asked again, since an answer may be lost.
+ * ARGV: counter before or nothing, the new counter, its milliseconds. Returns how far the one before came, then numbers of
+ * calls and what of each was refused; the same again when the same is asked again, since an answer may be lost.
  */
 export const TURN: string = `
 local from = ARGV[2] .. ':from'
 local known = redis.call('GET', from)
 if known then return cmsgpack.unpack(known) end
-local reached = { '', '' }
+local reached = { '' }
 if ARGV[1] ~= '' then
-  reached = { redis.call('GETDEL', ARGV[1]) or '', redis.call('GETDEL', ARGV[1] .. ':refused') or '' }
+  reached[1] = redis.call('GETDEL', ARGV[1]) or ''
+  for _, one in ipairs(redis.call('HGETALL', ARGV[1] .. ':refused')) do reached[#reached + 1] = one end
+  redis.call('DEL', ARGV[1] .. ':refused')
 end
 redis.call('SET', ARGV[2], 1, 'PX', ARGV[3])
 redis.call('SET', from, cmsgpack.pack(reached), 'PX', ARGV[3])
