@@ -91,3 +91,15 @@ test('what is too old goes also where nobody publishes any more, and what is too
   await until(async () => (await length('many')) <= 22);
   expect(await length('old.b')).toBe(1);
 });
+
+test('a large message that is not stored does not take small ones with it', async () => {
+  const bus = await w.bus({}, { topics: { 'flying.#': { durability: 'ephemeral' } } });
+  const got: string[] = [];
+  await bus.subscribe<string>('flying.a', ({ data }) => void got.push(data.slice(0, 5)));
+  await fill(-1_000_000);
+  const all = ['x'.repeat(100_000), 'small'].map((data) => ({ topic: 'flying.a', data }));
+  const error = await bus.publishMany(all).catch((one: unknown) => one);
+  expect(error).toMatchObject({ failures: [{ index: 0 }] });
+  await until(() => got.length > 0);
+  expect(got).toEqual(['small']);
+});

@@ -83,6 +83,7 @@ export class LiveSubscription implements BrokerSubscription, Membership {
     const { pattern } = this.#source;
     const [most, age] = limitsOf(host, pattern);
     const epoch = randomBytes(8).toString('hex');
+    const gone = new Set([...this.#positions.keys()].filter((topic) => names.tagOf(topic) === tag));
     const args = [names.root, pattern, mayCreate(host) ? 1 : 0, from, epoch, most, age];
     const reply = (await session.run(SCRIPTS.attach, tag, args)) as unknown[];
     if (String(reply[0]) === 'topic') throw missingTopic(pattern);
@@ -95,6 +96,11 @@ export class LiveSubscription implements BrokerSubscription, Membership {
       const positions = this.#topic(topic);
       if (!positions.has(kind)) positions.set(kind, id);
       this.#hot.add(topic);
+      gone.delete(topic);
+    }
+    for (const topic of gone) {
+      this.#positions.delete(topic);
+      this.#hot.delete(topic);
     }
   }
 
@@ -142,7 +148,7 @@ export class LiveSubscription implements BrokerSubscription, Membership {
     try {
       const args: (string | number)[] = [names.root, room];
       for (const topic of topics) {
-        const positions = this.#topic(topic);
+        const positions = this.#positions.get(topic) ?? new Map<string, string>();
         args.push(topic, positions.size, ...[...positions].flat());
       }
       const lists = (await session.run(SCRIPTS.follow, tag, args)) as List[];

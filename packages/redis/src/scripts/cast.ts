@@ -51,7 +51,8 @@ end
 local LIFE, UNCOUNTED_LIFE, UNCOUNTED = 30000, 10000, 1000000
 
 local function layAside(frame, life)
-  local number = call('INCR', T .. ':bodies')
+  local number = redis.pcall('INCR', T .. ':bodies')
+  if type(number) == 'table' then return nil, number.err end
   call('PEXPIRE', T .. ':bodies', 3600000)
   local body = T .. ':body:' .. string.format('%.0f', number)
   local done = redis.pcall('SET', body, frame, 'PX', life)

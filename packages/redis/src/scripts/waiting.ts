@@ -191,6 +191,9 @@ local function bury(root, group, consumer, topics)
             if offer(group, topic, all[i]) then woken = true end
           end
         end
+        -- What it was offered is offered to all by now.
+        local owned, first, last = lanes('owned', group, topic), '[' .. consumer .. '\\0', '(' .. consumer .. '\\1'
+        for _, one in ipairs(call('ZRANGEBYLEX', owned, first, last)) do call('ZREM', owned, one) end
       end
       redis.pcall('XGROUP', 'DELCONSUMER', stream, group, consumer)
       if woken then call('PUBLISH', root .. 'B:' .. topic, kind) end
