@@ -55,3 +55,47 @@ test('topics that were deleted are not asked for any more', async () => {
   }
   expect(got).toHaveLength(3);
 });
+
+for (const slow of [true, false]) {
+  test(`what was removed before it was read is warned of once, ${slow ? 'slow' : 'paused'}`, async () => {
+    const topic = `behind.${slow}`;
+    const retention = { maxMessages: 50 };
+    const bus = await w.bus({}, { topics: { 'behind.#': { retention } } });
+    const warnings: string[] = [];
+    bus.on('warning', ({ message }) => warnings.push(message));
+    const got: number[] = [];
+    let held = Promise.withResolvers<void>();
+    const handler = async ({ data }: { data: number }): Promise<void> => {
+      got.push(data);
+      await held.promise;
+    };
+    const subscription = await bus.subscribe<number>(topic, handler, { concurrency: 5, prefetch: 10 });
+    let n = 0;
+    const publish = async (count: number): Promise<void> => {
+      for (const last = n + count; n < last; ) await bus.publish(topic, n++);
+    };
+    const arrives = (): Promise<void> => until(() => got.includes(n - 1));
+    if (!slow) held.resolve();
+    await publish(slow ? 40 : 1);
+    await until(() => got.length > 0);
+    if (!slow) await subscription.pause();
+    else held.resolve();
+    if (!slow) await publish(50);
+    subscription.resume();
+    await arrives();
+    expect(got).toEqual(Array.from({ length: n }, (_, at) => at));
+    expect(warnings).toEqual([]);
+    for (let round = 0; round < 2; round++) {
+      held = Promise.withResolvers();
+      if (slow) await publish(1);
+      else await subscription.pause();
+      await publish(200);
+      held.resolve();
+      subscription.resume();
+      await arrives();
+    }
+    expect(got.length).toBeLessThan(n);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain(topic);
+  });
+}

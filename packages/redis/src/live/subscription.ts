@@ -21,7 +21,22 @@ const NONE: readonly Delivery[] = Object.freeze([]);
 /** Most topics that one read looks at. */
 const MAX_TOPICS = 64;
 
-type List = readonly [topic: Buffer, kind: Buffer, attempt: number, entries: readonly RawEntry[]];
+type List = readonly [
+  topic: Buffer,
+  kind: Buffer,
+  attempt: number,
+  entries: readonly RawEntry[],
+  following: Buffer,
+  gap: number,
+];
+
+/** How far a stream was read. */
+interface Place {
+  /** Of the last entry. */
+  readonly id: string;
+  /** The id of the next one: `-` where there was none yet, nothing before the first read. */
+  readonly following: string;
+}
 
 /** A private copy of durable topics: it remembers for itself how far it has read, and leaves nothing on the server. */
 export class LiveSubscription implements BrokerSubscription, Membership {
@@ -29,8 +44,8 @@ export class LiveSubscription implements BrokerSubscription, Membership {
   readonly #source: Source;
   readonly #sink: Sink;
   readonly #bells: Bells;
-  /** By topic: the id of the last entry read of each of its streams. */
-  readonly #positions = new Map<string, Map<string, string>>();
+  /** By topic, of each of its streams. */
+  readonly #positions = new Map<string, Map<string, Place>>();
   readonly #hot = new Set<string>();
   #out = 0;
   #isReading = false;
@@ -41,6 +56,7 @@ export class LiveSubscription implements BrokerSubscription, Membership {
   #isScheduled = false;
   #isPaused = false;
   #closed = false;
+  #hasWarned = false;
   #epoch = '';
 
   constructor(context: Context, source: Source, sink: Sink) {
@@ -94,7 +110,7 @@ export class LiveSubscription implements BrokerSubscription, Membership {
     for (let at = 0; at < found.length; at += 3) {
       const [topic, kind, id] = [String(found[at]), String(found[at + 1]), String(found[at + 2])];
       const positions = this.#topic(topic);
-      if (!positions.has(kind)) positions.set(kind, id);
+      if (!positions.has(kind)) positions.set(kind, { id, following: '' });
       this.#hot.add(topic);
       gone.delete(topic);
     }
@@ -104,7 +120,7 @@ export class LiveSubscription implements BrokerSubscription, Membership {
     }
   }
 
-  #topic(topic: string): Map<string, string> {
+  #topic(topic: string): Map<string, Place> {
     let positions = this.#positions.get(topic);
     if (positions === undefined) {
       positions = new Map();
@@ -148,8 +164,9 @@ export class LiveSubscription implements BrokerSubscription, Membership {
     try {
       const args: (string | number)[] = [names.root, room];
       for (const topic of topics) {
-        const positions = this.#positions.get(topic) ?? new Map<string, string>();
-        args.push(topic, positions.size, ...[...positions].flat());
+        const positions = this.#positions.get(topic) ?? new Map<string, Place>();
+        args.push(topic, positions.size);
+        for (const [kind, { id, following }] of positions) args.push(kind, id, following);
       }
       const lists = (await session.run(SCRIPTS.follow, tag, args)) as List[];
       if (this.#isPaused || this.#closed) {
@@ -173,15 +190,26 @@ export class LiveSubscription implements BrokerSubscription, Membership {
   #take(tag: string, lists: readonly List[]): Stored[] {
     const streamOf = (topic: string, kind: Kind): string => streamName(tag, topic, kind);
     const records: Stored[] = [];
-    for (const [name, kindName, , entries] of lists) {
+    for (const [name, kindName, , entries, following, gap] of lists) {
       const topic = name.toString();
       const kind = kindName.toString('latin1') as Kind;
       for (const entry of entries) {
         records.push(readEntry(entry, { topic, kind, attempt: 1, holder: '', streamOf }));
       }
-      this.#topic(topic).set(kind, entries.at(-1)![0].toString('latin1'));
+      const id = entries.at(-1)![0].toString('latin1');
+      this.#topic(topic).set(kind, { id, following: following.toString('latin1') });
+      if (gap === 1) this.#warn(topic);
     }
     return records;
+  }
+
+  #warn(topic: string): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    this.#context.host.warning(
+      `a subscription without a group misses messages of "${topic}" that were removed before it read them: let the topic keep more (retention), or subscribe with a group`,
+      { topic, pattern: this.#source.pattern },
+    );
   }
 
   // ---- what comes from core -----------------------------------------------------------------------------------------
