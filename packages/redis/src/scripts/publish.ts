@@ -23,8 +23,8 @@ end
  *
  * ARGV: root, may create, the counter of this publisher, number of this call, milliseconds of the deduplication window,
  * whether unsettled records may be trimmed, number of the oldest call without an answer; then the operations, each with a
- * letter. A call out of turn does nothing and says `gap`: so what is sent again after a lost connection is there once, and what still comes over the lost one does no
- * harm. A counter that is missing answers 1, which is nobody's turn.
+ * letter. A call out of turn does nothing and says `gap`: so what is sent again after a lost connection is there once, and
+ * what still comes over the lost one does no harm. A counter that is missing answers 1, which is nobody's turn.
  *
  * Returns nothing, or the places of the operations that were refused, each with the reason.
  */
@@ -129,8 +129,9 @@ return refusedOf(counter, number, ARGV[7])
 /**
  * The same for streams that are known to be there and not to need trimming, which is nearly always: a third of the work.
  *
- * ARGV: counter, number of this call, number of the oldest call without an answer; then of each stream: its name, channel and text of its bell, how many entries of how
- * many values, and these. Says `slow` where a stream or its topic is not there after all.
+ * ARGV: counter, number of this call, number of the oldest call without an answer; then of each stream: its name, channel
+ * and text of its bell, how many entries of how many values, and these. Says `slow` where a stream or its topic is not there
+ * after all.
  */
 export const STORE_PLAIN: string = `${REFUSING}
 local call = redis.call
