@@ -20,6 +20,8 @@ const BUSY = 20;
  * passed on, while the connection to another node stays. Longer than an election, and than a busy server's answer takes.
  */
 const UNANSWERED = 6_000;
+/** Milliseconds after which that is to be feared, and nothing more is sent ahead of it. Shorter than an election. */
+const LATE = 2_000;
 
 const pause = (time: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, time).unref());
 
@@ -45,7 +47,8 @@ interface Call {
 export class Publisher implements LinkListener {
   readonly #space: Space;
   readonly #waiting: Call[] = [];
-  readonly #sent = new Set<Batch>();
+  /** Batches on their way with their calls' orders, the one that was sent first before the others. */
+  readonly #sent = new Map<Batch, number>();
   #pumping = false;
   #calls = 0;
 
@@ -65,7 +68,8 @@ export class Publisher implements LinkListener {
         resolve,
         reject,
       };
-      if (this.#waiting.length === 0 && this.#space.link.canSend && this.#isPrepared(call)) {
+      const isFree = this.#waiting.length === 0 && !this.#isLate;
+      if (isFree && this.#space.link.canSend && this.#isPrepared(call)) {
         this.#send(call);
       } else {
         this.#waiting.push(call);
@@ -76,7 +80,7 @@ export class Publisher implements LinkListener {
 
   /** What waits for the connection ends at its deadline; what waits for an answer is sent again. */
   tick(now: number): void {
-    for (const batch of [...this.#sent]) if (now - batch.sentAt > UNANSWERED) batch.unanswered();
+    for (const batch of [...this.#sent.keys()]) if (now - batch.sentAt > UNANSWERED) batch.unanswered();
     for (const call of [...this.#waiting]) if (call.deadline <= now) this.#giveUp(call);
   }
 
@@ -87,6 +91,12 @@ export class Publisher implements LinkListener {
 
   ended(error: BusError): void {
     for (const call of this.#waiting.splice(0)) this.#fail(call, error);
+  }
+
+  /** Whether something may have to be sent again, so that what is sent meanwhile would come before it. */
+  get #isLate(): boolean {
+    for (const batch of this.#sent.keys()) return Date.now() - batch.sentAt > LATE;
+    return false;
   }
 
   #isPrepared({ records, left }: Call): boolean {
@@ -117,6 +127,10 @@ export class Publisher implements LinkListener {
       }
       // It may have been given up meanwhile.
       if (this.#waiting[0] !== call || !this.#space.link.canSend) continue;
+      if (this.#isLate) {
+        await pause(BUSY);
+        continue;
+      }
       this.#waiting.shift();
       if (call.deadline <= Date.now()) this.#giveUp(call);
       else if (call.left.length === 0) this.#finish(call);
@@ -171,7 +185,7 @@ export class Publisher implements LinkListener {
       this.#waiting.splice(at < 0 ? this.#waiting.length : at, 0, call);
       void this.#pump();
     });
-    this.#sent.add(batch);
+    this.#sent.set(batch, call.order);
     batch.send();
   }
 
@@ -182,6 +196,8 @@ export class Publisher implements LinkListener {
     if (call.pause === 'missing') {
       await this.#space.ensure(topic);
       wasLost = await this.#space.verify(topic);
+      // What went the same way before has met nobody either, and nobody will say so.
+      for (const [batch, order] of [...this.#sent]) if (order < call.order) batch.unanswered();
     }
     if (!wasLost) await pause(call.pause === 'busy' ? BUSY : PAUSE);
     call.pause = undefined;
