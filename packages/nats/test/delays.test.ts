@@ -167,3 +167,14 @@ it('takes a stream of its subjects that somebody made without anything else', as
   await expect.poll(() => got.toSorted(), { timeout: 10_000 }).toEqual(['keyed', 'late']);
   expect((await bus.admin.group('made', 'g'))?.members).toBe(1);
 });
+
+it('holds what is due later than the server can count', async () => {
+  await using server = await startServer('nats', { quiet: true });
+  await using bus = await busOf(server);
+  const got = await collect(bus, 'far');
+  const far = await bus.publish('far', 'far', { deliverAt: new Date('9999-12-31T23:59:59.999Z') });
+  // The server looks for what is due four times a second.
+  for (let n = 0; n < 4; n++) await bus.publish('far', n, { delay: 300 * (n + 1) });
+  await expect.poll(() => got, { timeout: 10_000 }).toEqual([0, 1, 2, 3]);
+  expect(await bus.cancel(far)).toBe(true);
+});

@@ -41,6 +41,9 @@ const ASK_AGAIN = 20;
 const SUBJECT = /^[\x21-\x7e]+$/;
 const NO_SUBJECT = /^\.|\.$|\.\.|(^|\.)[*>](\.|$)|^\$/;
 
+/** The server counts nanoseconds in 64 bits, which end in April of this year: what is later would be due at once. */
+const LAST_SCHEDULE = Date.UTC(2262, 0);
+
 /** `{"error"`: an answer is read only where it starts like this, or may be a duplicate's. */
 const ERROR_AT = 2;
 const E = 0x65;
@@ -111,7 +114,8 @@ export class Batch implements Expecting {
     if (deliverAt !== undefined && deliverAt > Date.now()) {
       subject = names.schedule(recordClass, topic, record.id, nuid.next());
       if (this.#space.streams.canSchedule) {
-        more = `Nats-Schedule: @at ${new Date(deliverAt).toISOString()}\r\nNats-Schedule-Target: ${target}\r\n`;
+        const at = new Date(Math.min(deliverAt, LAST_SCHEDULE)).toISOString();
+        more = `Nats-Schedule: @at ${at}\r\nNats-Schedule-Target: ${target}\r\n`;
       } else {
         this.#space.delays.open(true);
       }
