@@ -115,6 +115,31 @@ it('refuses a stream that does not take its subjects', async () => {
   await expect(failed).rejects.toSatisfy(ConfigError.is);
 });
 
+it.each([
+  { max_msgs_per_subject: 2 },
+  { no_ack: true },
+  { sealed: true },
+  { deny_delete: true },
+  { deny_purge: true, allow_rollup_hdrs: false },
+])('refuses a stream that removes or forbids what the bus needs: %o', async (config) => {
+  const client = await connect({ servers: `127.0.0.1:${server.port}` });
+  const prefix = `p${prefixes++}`;
+  const all = { name: prefix, subjects: [`${prefix}.>`], storage: 'file', allow_rollup_hdrs: true };
+  // Sealed it can only become later.
+  for (const more of [
+    { ...config, sealed: false },
+    { ...config, allow_rollup_hdrs: false },
+  ]) {
+    const to = `$JS.API.STREAM.${more.sealed === false ? 'CREATE' : 'UPDATE'}.${prefix}`;
+    await client.request(to, JSON.stringify({ ...all, ...more }));
+  }
+  await client.close();
+  await using bus = await busOf({}, { prefix });
+  const failed = bus.publish('a', 1);
+  await expect(failed).rejects.toThrow(new RegExp(`stream "${prefix}" has ${Object.keys(config)[0]}`));
+  await expect(failed).rejects.toSatisfy(ConfigError.is);
+});
+
 describe('retention by interest', () => {
   it('keeps what a group waits for, of each class, delayed too', async () => {
     await using bus = await busOf({ stream: { retention: 'interest' } });

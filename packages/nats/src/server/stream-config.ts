@@ -9,10 +9,15 @@ export interface StreamConfig {
   readonly retention?: string;
   readonly max_msgs?: number;
   readonly max_bytes?: number;
+  readonly max_msgs_per_subject?: number;
   /** Nanoseconds. */
   readonly max_age?: number;
   /** Nanoseconds. */
   readonly duplicate_window?: number;
+  readonly no_ack?: boolean;
+  readonly sealed?: boolean;
+  readonly deny_delete?: boolean;
+  readonly deny_purge?: boolean;
   readonly allow_rollup_hdrs?: boolean;
   readonly allow_msg_ttl?: boolean;
   readonly allow_msg_schedules?: boolean;
@@ -46,7 +51,15 @@ function removes(config: StreamConfig): string | undefined {
   if (config.retention !== undefined && config.retention !== 'limits') return `retention ${config.retention}`;
   if ((config.max_age ?? 0) > 0) return 'max_age';
   if ((config.max_msgs ?? -1) > 0) return 'max_msgs';
+  if ((config.max_msgs_per_subject ?? -1) > 0) return 'max_msgs_per_subject';
   return (config.max_bytes ?? -1) > 0 ? 'max_bytes' : undefined;
+}
+
+/** Which of a stream's rules forbids what the bus does; one that may make nothing also removes nothing. */
+function forbids({ host }: Link, config: StreamConfig): string | undefined {
+  const always = ['no_ack', 'sealed'] as const;
+  const all = host.provision === 'none' ? always : ([...always, 'deny_delete', 'deny_purge'] as const);
+  return all.find((name) => config[name] === true);
 }
 
 /** The stream of the application's messages, as it is made. */
@@ -108,15 +121,23 @@ export function improvements(link: Link, config: StreamConfig, schedules: boolea
   return { ...able, duplicate_window: Math.max(wanted, duplicate_window) };
 }
 
-/** @throws {ConfigError} when a stream of this configuration would lose what it is to hold */
-export function checkConfig(name: string, config: StreamConfig, holdsOwn: boolean, own: string): void {
+/** @throws {ConfigError} when a stream of this configuration would lose what it is to hold, or does not let the bus work */
+export function checkConfig(
+  link: Link,
+  name: string,
+  config: StreamConfig,
+  holdsOwn: boolean,
+  own: string,
+): void {
   const refuse = (problem: string): never => {
     throw new ConfigError(`nats: stream "${name}" ${problem}`, { broker: 'nats' });
   };
+  const forbidding = forbids(link, config);
+  if (forbidding !== undefined) refuse(`has ${forbidding}, which forbids what the bus needs`);
   const removing = removes(config);
   if (holdsOwn && removing !== undefined) {
     refuse(
-      `has ${removing}, which removes the bus's own records in it, too: take the subjects ending in ".s.>" and ".m.>" from it, and the bus keeps them in a stream "${own}"`,
+      `has ${removing}, which removes what the bus still needs in it: take the subjects ending in ".s.>" and ".m.>" from it, and the bus keeps them in a stream "${own}"`,
     );
   }
   if (holdsOwn && config.allow_rollup_hdrs !== true) refuse('needs allow_rollup_hdrs');

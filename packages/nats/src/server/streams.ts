@@ -110,7 +110,7 @@ export class Streams {
     if (elsewhere.length === 1) throw notCovered(stream, elsewhere);
     const holdsOwn = elsewhere.length === 0;
     const config = await this.#improve(stream, info.config, holdsOwn);
-    checkConfig(stream, config, holdsOwn, this.#companion);
+    checkConfig(this.#link, stream, config, holdsOwn, this.#companion);
     await this.#use(info.created, config, holdsOwn);
   }
 
@@ -174,7 +174,7 @@ export class Streams {
     }
     const lacking = uncovered(found.config, own);
     if (lacking.length > 0) throw notCovered(name, lacking);
-    checkConfig(name, await this.#improve(name, found.config, false), true, name);
+    checkConfig(this.#link, name, await this.#improve(name, found.config, false), true, name);
     return wasMade;
   }
 
