@@ -15,6 +15,7 @@ import { isUnheard } from '../link/link.ts';
 import { classOf, hash } from '../names.ts';
 import { type ApiFailure, text } from '../server/api.ts';
 import type { Space } from '../server/space.ts';
+import type { StreamInfo } from '../server/streams.ts';
 import { encodeHeaders } from '../wire/headers.ts';
 import { Frames } from './encode.ts';
 import { isBusy, refusal } from './refusal.ts';
@@ -245,13 +246,13 @@ export class Batch implements Expecting {
    */
   async #duplicate(index: number, seq: number): Promise<void> {
     const isDelayed = (this.#records[index]!.deliverAt ?? 0) > this.sentAt;
-    const { api, link, stream, streams } = this.#space;
+    const { link, stream, streams } = this.#space;
     const own = link.host.deduplicationWindow;
     if (own >= streams.window) return;
     this.#pending++;
     try {
-      const original = await api.at(isDelayed ? streams.own : stream, seq);
-      if (original !== undefined && Date.now() - original.time > own) {
+      const storedBefore = await this.#storedBefore(isDelayed ? streams.own : stream, seq);
+      if (Date.now() - storedBefore > own) {
         const frames = new Frames();
         this.#addDurable(frames, this.#records[index]!, index, String(seq));
         if (link.canSend) link.driver.write(frames.bytes());
@@ -262,6 +263,17 @@ export class Batch implements Expecting {
     }
     this.#pending--;
     this.#settle();
+  }
+
+  /** When a record was stored at the latest: it may be gone, and what came behind it is not older. */
+  async #storedBefore(stream: string, seq: number): Promise<number> {
+    const { api } = this.#space;
+    const next = await api.next(stream, seq, '>');
+    if (next !== undefined) return next.time;
+    const { state } = await api.get<StreamInfo>(`STREAM.INFO.${stream}`);
+    const last = Date.parse(state.last_ts);
+    // The server does not always know.
+    return last > 0 ? last : Date.now();
   }
 
   /** What nobody acknowledges is with the server when it answers a ping that was sent after it. */

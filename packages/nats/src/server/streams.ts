@@ -25,6 +25,8 @@ export interface StreamInfo {
     readonly messages: number;
     readonly first_seq: number;
     readonly last_seq: number;
+    /** When that was stored, also where it is gone. */
+    readonly last_ts: string;
     /** With `subjects_filter`: how many messages each has. */
     readonly subjects?: Readonly<Record<string, number>>;
   };
