@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Bus, type BusOptions, createBus } from '@ambus/core';
 import { type Server, startServer } from '@ambus/testing';
 import { connect, type NatsConnection } from 'nats';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type NatsOptions, nats } from '../src/index.ts';
 
 const busOf = (server: Server, options: NatsOptions = {}, more: Partial<BusOptions> = {}): Promise<Bus> =>
@@ -153,6 +153,28 @@ it('a purge after an upgrade takes no delayed message of another topic along', a
     },
   );
 }, 60_000);
+
+it('delivers what is left by a bus that has not heard that the server can schedule', async () => {
+  await using server = await startServer('nats', { quiet: true });
+  const client = await connect({ servers: `127.0.0.1:${server.port}` });
+  const { streams } = await client.jetstreamManager();
+  await streams.add({ name: 'ambus', subjects: ['ambus.>'], allow_rollup_hdrs: true });
+  await client.close();
+  const old = await busOf(server, {}, { provision: 'none' });
+  await old.publish('held', 'now');
+  await using bus = await busOf(server);
+  const got = await collect(bus, 'held');
+  await old.publish('held', 'late', { delay: 2_000 });
+  await old.close();
+  // Rather than wait for it.
+  const now = Date.now;
+  vi.spyOn(Date, 'now').mockImplementation(() => now() + 61_000);
+  try {
+    await expect.poll(() => got, { timeout: 10_000 }).toEqual(['late']);
+  } finally {
+    vi.restoreAllMocks();
+  }
+});
 
 it('takes a stream of its subjects that somebody made without anything else', async () => {
   await using server = await startServer('nats', { quiet: true });

@@ -14,6 +14,11 @@ import { ACK, nakWithDelay, sendSettlements } from './settle.ts';
 const AT_ONCE = 100;
 /** Milliseconds before a failed step is tried again. */
 const RETRY = 500;
+/**
+ * Milliseconds between two looks for what the server does not hold: a bus that has gone over an upgrade of the server goes
+ * on as before, and may end.
+ */
+const LOOK_AGAIN = 60_000;
 /** Longest wait that is asked of the server at once: days, so that no sum there overflows. */
 const LONGEST = 7 * 24 * 60 * 60 * 1_000;
 
@@ -26,6 +31,7 @@ export class Delays implements FlowOwner, LinkListener {
   readonly #space: Space;
   #flow: Flow | undefined;
   #opening = false;
+  #openedAt = 0;
   /** Whether this bus has delayed something. */
   #isUsed = false;
   #warned = false;
@@ -43,6 +49,8 @@ export class Delays implements FlowOwner, LinkListener {
     if (isUsed) this.#isUsed = true;
     if (this.#opening) return;
     this.#opening = true;
+    this.#openedAt = Date.now();
+    this.#space.link.listeners.add(this);
     void this.#open();
   }
 
@@ -51,7 +59,6 @@ export class Delays implements FlowOwner, LinkListener {
       this.#opening = false;
       return;
     }
-    this.#space.link.listeners.add(this);
     this.#space.onLost.add(this.#onLost);
     await this.#start();
   }
@@ -155,6 +162,8 @@ export class Delays implements FlowOwner, LinkListener {
   tick(now: number): void {
     this.#flow?.tick(now);
     this.#flow?.want(AT_ONCE);
+    const { link, streams } = this.#space;
+    if (link.canSend && streams.canSchedule && now - this.#openedAt > LOOK_AGAIN) this.open(false);
   }
 
   down(): void {
