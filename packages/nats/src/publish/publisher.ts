@@ -68,7 +68,7 @@ export class Publisher implements LinkListener {
         resolve,
         reject,
       };
-      const isFree = this.#waiting.length === 0 && !this.#isLate;
+      const isFree = (this.#waiting.length === 0 && !this.#isLate) || this.#mayPass(call);
       if (isFree && this.#space.link.canSend && this.#isPrepared(call)) {
         this.#send(call);
       } else {
@@ -97,6 +97,12 @@ export class Publisher implements LinkListener {
   get #isLate(): boolean {
     for (const batch of this.#sent.keys()) return Date.now() - batch.sentAt > LATE;
     return false;
+  }
+
+  /** What nobody stores need not wait for what is stored. */
+  #mayPass({ records }: Call): boolean {
+    const isDurable = ({ channel }: BusRecord): boolean => channel === 'durable';
+    return !records.some(isDurable) && this.#waiting.every((call) => call.records.every(isDurable));
   }
 
   #isPrepared({ records, left }: Call): boolean {
