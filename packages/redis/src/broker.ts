@@ -92,7 +92,7 @@ export class RedisBus implements RedisBroker {
       if (!reads) return await opened(new GroupSubscription(context, source, sink, false));
       connected.readers++;
       const subscription = new GroupSubscription(context, source, sink, true);
-      return leaving(await opened(subscription), () => connected.readers--);
+      return await opened(leaving(subscription, () => connected.readers--));
     } catch (error) {
       throw toBusError(error, { topic: pattern });
     }
@@ -156,7 +156,7 @@ async function opened<T extends Opening>(subscription: T): Promise<T> {
 }
 
 /** Tells when it is closed. */
-function leaving(subscription: BrokerSubscription, left: () => void): BrokerSubscription {
+function leaving<T extends BrokerSubscription>(subscription: T, left: () => void): T {
   const { close } = subscription;
   let isLeft = false;
   subscription.close = async () => {

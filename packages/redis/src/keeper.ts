@@ -22,7 +22,8 @@ export class Keeper {
   #timers: Timer[] = [];
   readonly #promotions = new Map<string, Timer>();
   readonly #versions = new Map<string, string>();
-  #upSince = 0;
+  /** By tag: since when the others can say that they live. */
+  readonly #upSince = new Map<string, number>();
   #stopped = true;
   readonly #delayed = (message: Buffer): void => this.#promoteSoon(message.toString(), 0);
 
@@ -39,10 +40,12 @@ export class Keeper {
   start(): void {
     this.stop();
     this.#stopped = false;
-    this.#upSince = performance.now();
     // Each shard for itself: one whose server is gone must not cost the others their leases.
     const beat = this.#context.memberLease / BEATS;
-    for (const tag of this.#context.names.tags) this.#every(beat, () => this.#beatIn(tag, beat));
+    for (const tag of this.#context.names.tags) {
+      this.#upSince.set(tag, performance.now());
+      this.#every(beat, () => this.#beatIn(tag, beat));
+    }
     this.#every(POLL, async () => {
       for (const member of this.#context.members) member.poll();
     });
@@ -81,14 +84,14 @@ export class Keeper {
     if (members.size === 0) return;
     const since = performance.now();
     // After an outage for all, the others get the time to say that they live.
-    const look = since - this.#upSince > (1.5 * memberLease) / BEATS ? 1 : 0;
+    const look = since - this.#upSince.get(tag)! > (1.5 * memberLease) / BEATS ? 1 : 0;
     const named = seats.map(({ group, member }) => ({ group, member }));
     const args = [names.root, memberLease, look, ...named.flatMap(({ group, member }) => [group, member])];
-    const [epoch, version, states] = (await session.run(SCRIPTS.beat, tag, args, patience)) as [
-      Buffer,
-      Buffer,
-      number[],
-    ];
+    const beat = session.run(SCRIPTS.beat, tag, args, patience).catch((error: unknown) => {
+      this.#upSince.set(tag, performance.now());
+      throw error;
+    });
+    const [epoch, version, states] = (await beat) as [Buffer, Buffer, number[]];
     for (const [at, state] of states.entries()) {
       const seat = seats[at]!;
       if (seat.member !== named[at]!.member) continue;
