@@ -37,6 +37,11 @@ export function isMoving(error: unknown): boolean {
   return MOVING.test(messageOf(error));
 }
 
+/** Whether the server will take it later, or another one: nothing was done. */
+export function isPassing(error: unknown): boolean {
+  return PASSING.test(messageOf(error));
+}
+
 export function isMissingScript(error: unknown): boolean {
   return messageOf(error).startsWith('NOSCRIPT');
 }

@@ -20,6 +20,38 @@ async function withoutWrites(during: () => Promise<unknown>): Promise<void> {
 const rest = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+/** Attempts of a message whose handler ends, or fails the first time, while the server refuses writes for a time. */
+async function settledMeanwhile(topic: string, lease: number, fails: boolean): Promise<number[]> {
+  const bus = await w.bus({ lease });
+  const attempts: number[] = [];
+  const held = Promise.withResolvers<void>();
+  const handler = async ({ attempt }: { attempt: number }): Promise<void> => {
+    attempts.push(attempt);
+    await held.promise;
+    if (fails && attempts.length === 1) throw new Error('once');
+  };
+  await bus.subscribe(topic, handler, { group: 'g', retry: { initialDelay: 1 } });
+  await bus.publish(topic, 1, { key: 'k' });
+  await until(() => attempts.length === 1);
+  await withoutWrites(async () => {
+    held.resolve();
+    await rest(1_000);
+  });
+  await until(() => attempts.length === (fails ? 2 : 1), 8_000);
+  await until(async () => (await bus.admin.group(topic, 'g'))?.depth === 0, 8_000);
+  return attempts;
+}
+
+test('what the server refuses in passing is settled once it takes it', async () => {
+  expect(await settledMeanwhile('refused.ack', 30_000, false)).toEqual([1]);
+  expect(await settledMeanwhile('refused.nack', 30_000, true)).toEqual([1, 2]);
+});
+
+test('what it refuses for longer than a member is patient comes again, counted, and is not handled twice', async () => {
+  expect(await settledMeanwhile('missed.ack', 600, false)).toEqual([1]);
+  expect(await settledMeanwhile('missed.nack', 600, true)).toEqual([1, 2]);
+});
+
 test('nobody is given up after a time in which no member could say that it lives', async () => {
   const lease = 600;
   const buses = [await w.bus({ lease }), await w.bus({ lease })];

@@ -1,6 +1,6 @@
 import { type BusError, ClosedError, ConnectionError } from '@ambus/core';
 import type { Redis } from 'ioredis';
-import { isBroken, isMisdirected, isMissingScript, isMoving, toBusError } from '../errors.ts';
+import { isBroken, isMisdirected, isMissingScript, isMoving, isPassing, toBusError } from '../errors.ts';
 import { EncodedCommand } from './command.ts';
 import { type Client, dial, dialNode, hangUp, isCluster, type Target } from './dial.ts';
 import { type Arg, encodeCommand } from './encode.ts';
@@ -247,15 +247,20 @@ export class Session {
   /**
    * As `run`, over as many connections as it takes: for what may be repeated. Rejects when the server refuses it, or when
    * the session has ended.
+   *
+   * @param patience - milliseconds in which a server that refuses it in passing, as one that is full, is asked again
    */
-  async insist(script: Script, tag: string, args: readonly Arg[]): Promise<unknown> {
+  async insist(script: Script, tag: string, args: readonly Arg[], patience = 0): Promise<unknown> {
+    let end: number | undefined;
     for (let tries = 0; ; tries++) {
       await this.ready();
       try {
         return await this.run(script, tag, args);
       } catch (error) {
-        const passing = isBroken(error) || isMisdirected(error) || ConnectionError.is(error);
-        if (!passing || this.#ended !== undefined) throw this.#ended ?? error;
+        const isElsewhere = isBroken(error) || isMisdirected(error) || ConnectionError.is(error);
+        if (!isElsewhere) end ??= performance.now() + patience;
+        const again = isElsewhere || (isPassing(error) && performance.now() < end!);
+        if (!again || this.#ended !== undefined) throw this.#ended ?? error;
         await this.#settle(tries);
       }
     }

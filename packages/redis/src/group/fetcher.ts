@@ -23,7 +23,7 @@ export interface FetcherSettings {
   rideArgs(records: readonly Stored[]): Arg[];
   /** Gives back what came for nobody. */
   unwanted(records: readonly Stored[]): void;
-  /** Finds what was on its way over a connection that broke. */
+  /** Finds what the server says that the seat holds, and nobody here knows of. Nothing may be on its way to it. */
   recover(seat: Seat): Promise<void>;
   /** The next retry of a seat is due in so many milliseconds; -1: none is. */
   next(seat: Seat, delay: number): void;
@@ -44,6 +44,7 @@ export class Fetcher {
   readonly #settings: FetcherSettings;
   readonly #laneLimit: number;
   #isRunning = false;
+  #isClosed = false;
   #isReading = false;
   #isScheduled = false;
   /** Room that takes under way may use. */
@@ -78,6 +79,7 @@ export class Fetcher {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.stop();
     this.#pump();
     this.#settings.reader?.close();
@@ -114,13 +116,18 @@ export class Fetcher {
   #pump(): void {
     const { session, window, seats, reader } = this.#settings;
     if (this.#isRunning) window.flush();
+    // Also while it pauses: nobody else gets what the server takes for ours.
+    if (session.isUp && !this.#isClosed && performance.now() >= this.#pauseUntil) {
+      for (const seat of seats) if (seat.isDoubtful && seat.isJoined) this.#track(this.recover(seat));
+    }
     if (this.#isRunning && session.isUp && performance.now() >= this.#pauseUntil && !this.#yielding) {
       for (let n = 0; n < seats.length; n++) {
         const room = window.room - this.#asked;
         if (room <= 0) break;
         const seat = seats[(this.#turn + 1) % seats.length]!;
         this.#turn++;
-        if (seat.isHot && !seat.isTaking && seat.isJoined) this.#track(this.#take(seat, room));
+        if (seat.isHot && !seat.isTaking && !seat.isDoubtful && seat.isJoined)
+          this.#track(this.#take(seat, room));
       }
       if (reader !== undefined && !this.#isReading) this.#read(reader, seats[0]!);
     }
@@ -134,15 +141,30 @@ export class Fetcher {
     void work.finally(() => this.#work.delete(work));
   }
 
+  /** What is known must be all that came: while something is on its way to the seat, this is put off. */
+  async recover(seat: Seat): Promise<void> {
+    const { reader } = this.#settings;
+    const mayComeYet = seat.isTaking || this.#isReading || this.#rest.length > 0;
+    seat.isDoubtful = mayComeYet;
+    if (mayComeYet) return;
+    seat.isTaking = true;
+    try {
+      await reader?.endLost();
+      await this.#settings.recover(seat);
+    } catch {
+      seat.isDoubtful = true;
+      this.#rests();
+    } finally {
+      seat.isTaking = false;
+      this.wake();
+    }
+  }
+
   async #take(seat: Seat, room: number): Promise<void> {
     seat.isTaking = true;
     this.#asked += room;
     this.#keysFirst = !this.#keysFirst;
     try {
-      if (seat.isDoubtful) {
-        await this.#settings.recover(seat);
-        seat.isDoubtful = false;
-      }
       const taken = await seat.take(room, this.#laneLimit, this.#keysFirst);
       if (taken === undefined) return;
       this.#settings.next(seat, taken.next);
@@ -173,7 +195,7 @@ export class Fetcher {
   #read(reader: Reader, seat: Seat, coming = 0): void {
     const { window, prefetch } = this.#settings;
     const room = Math.min(window.room - coming, Math.max(1, prefetch >> 1));
-    if (seat.isHot || seat.isTaking || !seat.isJoined || room <= 0) return;
+    if (seat.isHot || seat.isTaking || seat.isDoubtful || !seat.isJoined || room <= 0) return;
     if (!reader.isOpen) {
       reader.open().then(
         () => this.wake(),
@@ -209,7 +231,7 @@ export class Fetcher {
       seat.heat();
       if (isBroken(error)) {
         reader.drop();
-        if (this.#settings.session.isUp) await this.#settings.recover(seat).catch(() => {});
+        seat.isDoubtful = true;
       }
       this.#rests();
     }

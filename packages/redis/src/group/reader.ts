@@ -24,6 +24,8 @@ export class Reader {
   #client: Redis | undefined;
   #opening: Promise<Redis> | undefined;
   #id = 0;
+  /** Of the server's process: within that no other connection ever gets this id. */
+  #run = '';
   #isReading = false;
   #closed = false;
 
@@ -47,14 +49,18 @@ export class Reader {
 
   async #dial(): Promise<Redis> {
     const client = await this.#session.dialReader();
-    if (this.#closed || !this.#session.isUp) {
-      hangUp(client);
-      throw new Error('Connection is closed.');
-    }
-    this.#id = (await client.client('ID').catch(() => 0)) as number;
     client.once('end', () => {
       if (this.#client === client) this.#client = undefined;
     });
+    const timer = setTimeout(() => hangUp(client), SLACK).unref();
+    const [id, run] = await Promise.all([client.client('ID').catch(() => 0), runOf(client)]);
+    clearTimeout(timer);
+    if (this.#closed || !this.#session.isUp || client.status !== 'ready') {
+      hangUp(client);
+      throw new Error('Connection is closed.');
+    }
+    this.#id = id as number;
+    this.#run = run;
     this.#client = client;
     return client;
   }
@@ -126,6 +132,14 @@ export class Reader {
     );
   }
 
+  /** Over a new connection: a read that the one before left at the server would bring what nobody hears of. */
+  async endLost(): Promise<void> {
+    const [client, id, run] = [this.#session.client as Redis | undefined, this.#id, this.#run];
+    if (client === undefined || this.isOpen || id === 0) return;
+    this.#id = 0;
+    if (run !== '' && run === (await runOf(client))) await client.client('UNBLOCK', id).catch(() => {});
+  }
+
   /** Gives the connection up; the next `open` makes another. */
   drop(): void {
     const client = this.#client;
@@ -137,4 +151,10 @@ export class Reader {
     this.#closed = true;
     this.drop();
   }
+}
+
+/** Which process of a server it is; nothing where the account may not know. */
+async function runOf(client: Redis): Promise<string> {
+  const info = await client.info('server').catch(() => '');
+  return /^run_id:(\w+)/m.exec(info)?.[1] ?? '';
 }

@@ -52,9 +52,14 @@ export class Seat implements Sitting {
   readonly hot: Set<string> = new Set();
   /** A retry is due. */
   isDue = false;
+  /** A take is under way, or a look at what it holds. */
   isTaking = false;
-  /** What a take brought may have been lost on its way. */
+  /** The server may hold something for it of which nobody here knows. */
   isDoubtful = false;
+  /** By name: what core is done with, and the server would not settle. */
+  readonly unsettled: Map<string, Stored> = new Map();
+  /** When the server was asked what it holds. */
+  lookedAt: number = performance.now();
   isJoined = false;
   /** Given up, and not a member again yet. */
   isLost = false;
@@ -190,6 +195,7 @@ export class Seat implements Sitting {
     }
     this.renewed(since);
     this.heat();
+    this.lookedAt = since;
     const held = (await session.run(SCRIPTS.held, this.tag, [names.root, this.group, member])) as Buffer[];
     const entries: HeldEntry[] = [];
     for (let at = 0; at < held.length; at += 3) {

@@ -10,6 +10,8 @@ import {
   type Timer,
 } from '@ambus/core';
 import type { Context, Membership, Sitting } from '../context.ts';
+import type { Arg } from '../driver/encode.ts';
+import type { Script } from '../driver/script.ts';
 import { toBusError } from '../errors.ts';
 import { globOf, groupName, streamName } from '../keys.ts';
 import { SCRIPTS } from '../scripts/index.ts';
@@ -20,7 +22,7 @@ import { Reader } from './reader.ts';
 import { Seat } from './seat.ts';
 import { ackArgs, byHolder, releaseArgs } from './settle.ts';
 import { startOf } from './start.ts';
-import { Window } from './window.ts';
+import { nameOf, Window } from './window.ts';
 
 const NONE: readonly Delivery[] = Object.freeze([]);
 
@@ -115,16 +117,36 @@ export class GroupSubscription implements BrokerSubscription, Membership {
       for (const part of this.#bySeat(own)) {
         const args = ackArgs(this.#context, this.#name, member, part);
         const script = part.some(({ kind }) => kind === 'k') ? SCRIPTS.ack : SCRIPTS.ackPlain;
-        const taken = await this.#context.session.insist(script, this.#seatOf(part[0]!).tag, args);
+        const taken = await this.#settle(script, this.#seatOf(part[0]!), args, part);
         if (taken !== 1) refused.push(...part);
       }
     }
     return refused;
   }
 
+  /**
+   * Patient for as long as others leave the records to this member.
+   *
+   * @param handled - what a handler had: where it cannot be settled for now, it comes again, counted
+   */
+  async #settle(
+    script: Script,
+    seat: Seat,
+    args: readonly Arg[],
+    handled: readonly Stored[],
+  ): Promise<unknown> {
+    const { session, memberLease } = this.#context;
+    try {
+      return await session.insist(script, seat.tag, args, memberLease);
+    } catch (error) {
+      for (const record of handled) seat.unsettled.set(nameOf(record), record);
+      throw error;
+    }
+  }
+
   async nack(delivery: Delivery, delay: number): Promise<readonly Delivery[]> {
     const record = delivery as Stored;
-    const { session, names } = this.#context;
+    const { names } = this.#context;
     const isBlocking = this.#source.order === 'block';
     const settled = this.#window.settling([record]);
     const args = [
@@ -141,7 +163,7 @@ export class GroupSubscription implements BrokerSubscription, Membership {
     ];
     const seat = this.#seatOf(record);
     try {
-      const taken = await session.insist(SCRIPTS.nack, seat.tag, args);
+      const taken = await this.#settle(SCRIPTS.nack, seat, args, [record]);
       if (taken !== 1) return [delivery];
       if (isBlocking && record.kind === 'k') {
         const followers = this.#window.recall(
@@ -159,14 +181,18 @@ export class GroupSubscription implements BrokerSubscription, Membership {
 
   async release(deliveries: readonly Delivery[]): Promise<void> {
     const records = deliveries as readonly Stored[];
-    this.#window.done(records);
-    for (const [member, own] of byHolder(records)) {
-      for (const part of this.#bySeat(own)) {
-        const args = releaseArgs(this.#context, this.#name, member, part);
-        await this.#context.session.insist(SCRIPTS.release, this.#seatOf(part[0]!).tag, args);
+    const settled = this.#window.settling(records);
+    try {
+      for (const [member, own] of byHolder(records)) {
+        for (const part of this.#bySeat(own)) {
+          const args = releaseArgs(this.#context, this.#name, member, part);
+          await this.#settle(SCRIPTS.release, this.#seatOf(part[0]!), args, []);
+        }
       }
+    } finally {
+      settled();
+      this.#fetcher.wake();
     }
-    this.#fetcher.wake();
   }
 
   async pause(): Promise<void> {
@@ -253,6 +279,8 @@ export class GroupSubscription implements BrokerSubscription, Membership {
     for (const seat of this.#seats) {
       if (seat.isLost) void seat.resume().catch(() => {});
       else seat.heat();
+      // What was sent over a connection that is gone may reach the server later than the look after it.
+      if (performance.now() - seat.lookedAt > this.#context.memberLease) seat.isDoubtful = true;
     }
     this.#fetcher.wake();
   }
@@ -262,26 +290,31 @@ export class GroupSubscription implements BrokerSubscription, Membership {
   }
 
   async restore(): Promise<void> {
-    const recoveries = this.#seats.map((seat) =>
-      this.#recover(seat).catch(() => {
-        // A shard of a cluster that cannot be asked now: the next take does it.
-        seat.isDoubtful = true;
-      }),
-    );
-    await Promise.all(recoveries);
+    await Promise.all(this.#seats.map((seat) => this.#fetcher.recover(seat)));
     this.#fetcher.wake();
   }
 
-  /** What was on its way when a connection broke is nobody's: it goes back untouched. */
+  /** What was on its way when a connection broke is nobody's and goes back untouched; core had what was not settled. */
   async #recover(seat: Seat): Promise<void> {
-    const { member } = seat;
+    const { member, unsettled } = seat;
+    const { names, session } = this.#context;
     const held = await seat.resume();
     const known = this.#window.known();
-    const lost = held.filter(({ topic, kind, id }) => !known.has(`${topic} ${kind} ${id}`));
-    if (lost.length === 0) return;
-    const args = [this.#context.names.root, this.#name, member];
-    for (const { topic, kind, id } of lost) args.push(topic, kind, id, '');
-    await this.#context.session.run(SCRIPTS.release, seat.tag, args);
+    const args = [names.root, this.#name, member];
+    let isLost = false;
+    for (const { topic, kind, id } of held) {
+      const name = `${topic} ${kind} ${id}`;
+      if (known.has(name)) continue;
+      const record = unsettled.get(name);
+      if (record !== undefined) {
+        this.nack(record, 0).catch(() => {});
+      } else {
+        args.push(topic, kind, id, '');
+        isLost = true;
+      }
+    }
+    unsettled.clear();
+    if (isLost) await session.run(SCRIPTS.release, seat.tag, args);
   }
 
   seatsIn(tag: string): readonly Sitting[] {

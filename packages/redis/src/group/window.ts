@@ -84,13 +84,16 @@ export class Window {
     return lost;
   }
 
-  /** Topic, kind and id of everything that is accounted for. */
+  /** Names of everything that is accounted for. */
   known(): ReadonlySet<string> {
     const known = new Set<string>();
-    const add = ({ streamTopic, kind, entryId }: Stored): void =>
-      void known.add(`${streamTopic} ${kind} ${entryId}`);
-    for (const record of this.#held) add(record);
-    for (const records of this.#settling) for (const record of records) add(record);
+    for (const record of this.#held) known.add(nameOf(record));
+    for (const records of this.#settling) for (const record of records) known.add(nameOf(record));
     return known;
   }
+}
+
+/** Topic, kind and id. */
+export function nameOf({ streamTopic, kind, entryId }: Stored): string {
+  return `${streamTopic} ${kind} ${entryId}`;
 }
