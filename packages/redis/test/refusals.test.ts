@@ -37,8 +37,8 @@ async function settledMeanwhile(topic: string, lease: number, fails: boolean): P
     held.resolve();
     await rest(1_000);
   });
-  await until(() => attempts.length === (fails ? 2 : 1), 8_000);
-  await until(async () => (await bus.admin.group(topic, 'g'))?.depth === 0, 8_000);
+  await until(() => attempts.length === (fails ? 2 : 1));
+  await until(async () => (await bus.admin.group(topic, 'g'))?.depth === 0);
   return attempts;
 }
 

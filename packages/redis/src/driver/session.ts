@@ -10,8 +10,10 @@ import { loadScripts, type Script } from './script.ts';
 /** Milliseconds between the tries to come back: quick at first, as most cuts are short. */
 const FIRST_PAUSE = 30;
 const LONGEST_PAUSE = 2_000;
-/** Milliseconds that one try may take; a server that accepts and says nothing must not hold it up. */
+/** Milliseconds that dialling may take; a server that accepts and says nothing must not hold it up. */
 const DIAL_TIMEOUT = 5_000;
+/** The same of a whole try to come back: a host that dies in the middle of it says nothing ever. There may be much to restore. */
+const OPEN_TIMEOUT = 15_000;
 /** Milliseconds that a server gets to take its scripts back; then what needs them tries again. */
 const LOAD_TIMEOUT = 1_000;
 /** Milliseconds in which a call waits for a cluster that is rearranging itself. */
@@ -71,18 +73,35 @@ export class Session {
   /** The first time: rejects at once when the server cannot be reached. */
   async connect(timeout: number): Promise<void> {
     try {
-      await this.#open(timeout);
+      await this.#open(timeout, timeout);
     } catch (error) {
       this.#hangUp();
       throw this.#ended ?? toBusError(error);
     }
   }
 
-  async #open(timeout: number): Promise<void> {
-    const client = await dial(this.#target, this.#name, timeout);
+  /** @param timeout - milliseconds for all of it, and `dialing` for each of the two connections */
+  async #open(dialing: number, timeout: number): Promise<void> {
+    const end = performance.now() + timeout;
+    const client = await dial(this.#target, this.#name, dialing);
     this.#client = client;
     if (this.#ended !== undefined) throw this.#ended;
-    const ears = await dialNode(this.#target, `${this.#name}:ears`, timeout, client);
+    let late: Error | undefined;
+    const timer = setTimeout(() => {
+      late = new Error(`connect ETIMEDOUT: no answer within ${timeout} ms`);
+      this.#lost(client, toBusError(late));
+    }, end - performance.now());
+    try {
+      await this.#openOn(client, Math.min(dialing, end - performance.now()));
+    } catch (error) {
+      throw late ?? error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #openOn(client: Client, dialing: number): Promise<void> {
+    const ears = await dialNode(this.#target, `${this.#name}:ears`, Math.max(1, dialing), client);
     this.#ears = ears;
     if (this.#ended !== undefined) throw this.#ended;
     const lost = (isSpared: boolean): void =>
@@ -155,7 +174,7 @@ export class Session {
       await this.#rest(pause * (0.5 + Math.random() / 2));
       if (this.#ended !== undefined) return;
       try {
-        await this.#open(DIAL_TIMEOUT);
+        await this.#open(DIAL_TIMEOUT, OPEN_TIMEOUT);
         this.#events.reconnected();
         return;
       } catch {
