@@ -197,8 +197,9 @@ export class MessageBus implements Bus {
     checkReceive(options);
     await this.#usable();
     const { group, max = 1, timeout = 5_000, signal, ...rest } = options;
-    // Calls with other policies are other members of the group.
-    const key = JSON.stringify([pattern, group, rest], (_, value) =>
+    // Calls with other policies are other members of the group; where it begins counts only once.
+    const { from: _, ...policies } = rest;
+    const key = JSON.stringify([pattern, group, policies], (_, value) =>
       typeof value === 'function' ? String(value) : value,
     );
     const puller = this.#consumers.puller(key, max, (prefetch, handle) => {

@@ -115,6 +115,33 @@ const closing: readonly Case[] = [
     },
   },
   {
+    id: 'lifecycle/close-hurries',
+    name: 'a close with less time hurries subscriptions that are leaving with more',
+    async run(t) {
+      const bus = await t.bus({ closeTimeout: 60_000 });
+      const topic = t.topic();
+      const stop = new AbortController();
+      let [begun, aborted] = [0, 0];
+      const handler = async ({ signal }: Message): Promise<void> => {
+        begun++;
+        await untilAborted(signal).catch(() => {});
+        aborted++;
+      };
+      const left = await bus.subscribe(topic, handler, { group: t.name() });
+      await bus.subscribe(topic, handler, { group: t.name('other'), signal: stop.signal });
+      await bus.publish(topic, 1);
+      await t.until('both run', () => begun === 2);
+      stop.abort();
+      await left.unsubscribe();
+      assert.equal(aborted, 0);
+      const start = performance.now();
+      await bus.close({ timeout: 100 });
+      const took = performance.now() - start;
+      assert.ok(took >= 90 && took < 20_000, `it took ${took} ms`);
+      assert.equal(aborted, 2);
+    },
+  },
+  {
     id: 'lifecycle/close-aborts',
     name: 'a handler that ends because its signal fired at the close loses nothing and spends no dead letter',
     async run(t) {

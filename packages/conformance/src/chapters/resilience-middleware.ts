@@ -164,15 +164,29 @@ export const resilienceMiddleware: readonly Case[] = chapter('resilience', [
       assert.equal(await rejection(ValidationError, () => sender.publish(topic, 'before')), refused);
       assert.equal(await rejection(ValidationError, () => sender.publish(topic, 'after')), refused);
       assert.equal(await sender.publish(topic, 'own').catch((error: unknown) => error), own);
+      // At once, and not as a promise: whoever comes next with the key must not wait for it.
+      const thrower = await t.bus({
+        middleware: [
+          {
+            publish(outgoing, next) {
+              if (outgoing.data === 'own') throw own;
+              return next();
+            },
+          },
+        ],
+      });
+      const keyed = { key: t.name() };
+      assert.equal(await thrower.publish(topic, 'own', keyed).catch((error: unknown) => error), own);
+      await thrower.publish(topic, 'keyed', keyed);
       const many = await rejection(PublishError, () => sender.publishMany([{ topic, data: 'own' }]));
       assert.equal(many.retryable, false);
       assert.ok(ValidationError.is(many.failures[0]?.error));
       assert.equal(many.failures[0].error.cause, own);
       await sender.publish(topic, 'first try');
       await sender.publish(topic, 'second try');
-      await t.until('all were handled', () => receiver.stats().handled === 3);
+      await t.until('all were handled', () => receiver.stats().handled === 4);
       const tries = got.messages.map(({ data, attempt }) => `${data} ${attempt}`).sort();
-      assert.deepEqual(tries, ['after 1', 'first try 2', 'second try 1', 'second try 2']);
+      assert.deepEqual(tries, ['after 1', 'first try 2', 'keyed 1', 'second try 1', 'second try 2']);
     },
   },
   {

@@ -108,7 +108,7 @@ export const mutations: readonly Mutation[] = [
   {
     guarantee: '13: close lets handlers finish',
     file: 'subscribe/consumer.ts',
-    find: 'await this.#idle(timeout);',
+    find: 'await Promise.race([this.#idle(timeout), this.#hurried.promise]);',
     replace: '',
     cases: 'lifecycle/',
   },

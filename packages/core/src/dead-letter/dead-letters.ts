@@ -243,8 +243,10 @@ export class DeadLetters {
     const filter: DeadLetterFilter =
       typeof which === 'string' ? { where: (letter) => letter.id === which, deadLetterTopic } : which;
     const admin = await this.#admin();
-    // What fails again while this runs comes back with a later time: without a bound it would go round for ever.
-    const until = filter.until ?? new Date(this.#core.clock.now() + 1);
+    // What fails again while this runs comes back with a later time: without a bound it would go round for ever. Not so one
+    // letter, and who wrote it may have a clock that is ahead.
+    const until =
+      filter.until ?? (typeof which === 'string' ? undefined : new Date(this.#core.clock.now() + 1));
     let count = 0;
     for await (const found of this.#scan({ ...filter, until })) {
       await act(found);

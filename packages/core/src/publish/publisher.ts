@@ -42,9 +42,8 @@ export class Publisher {
   #batches: Batch[] = [];
   /** Records handed to `publish` and not yet confirmed or refused. */
   #unconfirmed = 0;
-  /** Those that wait for room; before `#next` they have it. Taking from the front of a long array would move all of it. */
-  #waiting: (() => void)[] = [];
-  #next = 0;
+  /** Those that wait for room. */
+  readonly #waiting = new Set<() => void>();
   readonly #inFlight = new Set<Batch>();
   #timer: Timer | undefined;
   #idle: (() => void)[] = [];
@@ -90,11 +89,10 @@ export class Publisher {
         resolve(this.#enqueue(record, confirm));
       };
       const timer = this.#clock.setTimeout(() => {
-        this.#waiting = this.#waiting.slice(this.#next).filter((other) => other !== go);
-        this.#next = 0;
+        this.#waiting.delete(go);
         reject(this.#timeout(record));
       }, publishTimeout);
-      this.#waiting.push(go);
+      this.#waiting.add(go);
     });
   }
 
@@ -153,12 +151,10 @@ export class Publisher {
     this.#unconfirmed -= batch.records.length;
     if (error !== undefined) batch.failures = this.#failures(batch, error);
     batch.answered.resolve();
-    while (this.#next < this.#waiting.length && this.#unconfirmed < this.#limits.maxPending) {
-      this.#waiting[this.#next++]!();
-    }
-    if (this.#next === this.#waiting.length) {
-      this.#waiting = [];
-      this.#next = 0;
+    for (const go of this.#waiting) {
+      if (this.#unconfirmed >= this.#limits.maxPending) break;
+      this.#waiting.delete(go);
+      go();
     }
     if (this.#unconfirmed === 0) for (const done of this.#idle.splice(0)) done();
   }

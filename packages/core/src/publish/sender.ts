@@ -157,7 +157,13 @@ export class Sender {
         place,
       );
     });
-    const receipt = await send(outgoing).finally(place?.done);
+    let receipt: Receipt | undefined;
+    try {
+      receipt = await send(outgoing);
+    } finally {
+      // Also where a middleware throws at once, or returns no promise.
+      place?.done();
+    }
     return receipt ?? { id: outgoing.options.id ?? '', topic: outgoing.topic };
   }
 

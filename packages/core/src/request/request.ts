@@ -93,10 +93,14 @@ export async function scatter(
   const prepared = await prepare(asking, topic, rest);
   const replies: Reply[] = [];
   const refusals: unknown[] = [];
+  let isOver = false;
   const failure = await new Promise<unknown>((end) => {
     const stop = ask(asking, prepared, data, {
       reply: (reply) => {
+        // It took its time to be read.
+        if (isOver) return;
         if (replies.push(reply) < max) return;
+        isOver = true;
         stop();
         end(undefined);
       },
@@ -107,6 +111,7 @@ export async function scatter(
       },
     });
   });
+  isOver = true;
   if (failure !== undefined) throw failure;
   if (replies.length >= min) return replies;
   const errors = refusals.length === 0 ? '' : `, and ${refusals.length} errors`;

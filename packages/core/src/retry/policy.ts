@@ -136,7 +136,8 @@ export function retryDelay(policy: RetryPolicy, attempt: number, random: number 
       ? delays[Math.min(attempt, delays.length) - 1]!
       : policy.backoff === 'linear'
         ? initialDelay * attempt
-        : initialDelay * factor ** (attempt - 1);
+        : // Of late attempts the factor is infinite.
+          initialDelay && initialDelay * factor ** (attempt - 1);
   const limit = delays === undefined ? maxDelay : Number.POSITIVE_INFINITY;
   const capped = Math.min(planned, limit);
   return Math.round(Math.min(capped * (1 + jitter * (2 * random - 1)), limit));

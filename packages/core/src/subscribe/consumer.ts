@@ -25,6 +25,13 @@ const SETTLE_GRACE = 5_000;
 
 type PauseReason = 'user' | 'breaker' | 'closing';
 
+/** What tells a message that was handled from another one of its id. */
+interface Handled {
+  readonly topic: string;
+  readonly attempt: number;
+  readonly target: string | undefined;
+}
+
 /** One subscription at work: takes deliveries in, has them handled and settled, pauses, and leaves in good order. */
 export class Consumer {
   readonly plan: ConsumerPlan;
@@ -34,10 +41,13 @@ export class Consumer {
   readonly #paused = new Set<PauseReason>();
   readonly #matches: (topic: string) => boolean;
   readonly #id: string;
-  readonly #handledBefore = new Set<string>();
+  /** By id: messages of which it is not known whether their acks arrived. */
+  readonly #handledBefore = new Map<string, Handled>();
   #room: number | undefined;
   #aborting = false;
   #closing: Promise<void> | undefined;
+  /** Handlers have had their time to end. */
+  readonly #hurried = Promise.withResolvers<void>();
   #stopped: Promise<void> = Promise.resolve();
   #hasFailed = false;
 
@@ -135,6 +145,8 @@ export class Consumer {
         continue;
       }
       const message = new IncomingMessage(delivery, settler);
+      // It begins anew: a replay, or another message of the same id.
+      if (message.attempt === 1 && this.#handledBefore.size > 0) this.#handledBefore.delete(message.id);
       if (message.attempt > 1 && !this.#isWorthAnotherTry(message, settler)) continue;
       scheduler.add(message);
     }
@@ -160,7 +172,7 @@ export class Consumer {
   }
 
   #isWorthAnotherTry(message: IncomingMessage, settler: Settler): boolean {
-    if (this.#handledBefore.delete(message.id)) {
+    if (this.#wasHandled(message.loan)) {
       settler.done(message);
       return false;
     }
@@ -177,6 +189,13 @@ export class Consumer {
       return false;
     }
     return true;
+  }
+
+  #wasHandled({ record, attempt }: Delivery): boolean {
+    const before = this.#handledBefore.get(record.id);
+    if (before === undefined || attempt < before.attempt) return false;
+    const isSame = record.topic === before.topic && record.extensions?.target === before.target;
+    return isSame && this.#handledBefore.delete(record.id);
   }
 
   // ---- what goes wrong ----------------------------------------------------------------------------------------------
@@ -230,9 +249,13 @@ export class Consumer {
     this.#core.logger.warn({ pattern, count: deliveries.length, err: error }, 'acks may not have arrived');
     // What such a handler published may not be there either: it has to run again.
     if (this.plan.transaction) return;
-    for (const { record } of deliveries) {
-      if (this.#handledBefore.size >= REMEMBERED_ACKS) break;
-      this.#handledBefore.add(record.id);
+    for (const { record, attempt } of deliveries) {
+      if (this.#handledBefore.size >= REMEMBERED_ACKS) {
+        const [eldest] = this.#handledBefore.keys();
+        this.#handledBefore.delete(eldest!);
+      }
+      const { id, topic, extensions } = record;
+      this.#handledBefore.set(id, { topic, attempt, target: extensions?.target });
     }
   }
 
@@ -302,11 +325,20 @@ export class Consumer {
 
   /**
    * Stops fetching and gives back what was prefetched; then waits for running handlers, up to `timeout` milliseconds,
-   * aborts those that still run, settles, and leaves. The returned promise is the same for all callers.
+   * aborts those that still run, settles, and leaves. The returned promise is the same for all callers: the one with the
+   * least time counts.
    */
   close(timeout: number): Promise<void> {
-    this.#closing ??= this.#close(timeout);
+    if (this.#closing === undefined) this.#closing = this.#close(timeout);
+    else this.#hurry(timeout);
     return this.#closing;
+  }
+
+  #hurry(timeout: number): void {
+    if (timeout === Number.POSITIVE_INFINITY) return;
+    const timer = this.#core.clock.setTimeout(this.#hurried.resolve, timeout);
+    const done = (): void => this.#core.clock.clearTimeout(timer);
+    this.#closing?.then(done, done);
   }
 
   /** After `close` was called: resolves when no further handler will start and what was prefetched is given back. */
@@ -318,7 +350,7 @@ export class Consumer {
     const stopping = this.#pause('closing').then(() => this.#leave());
     this.#stopped = atMost(this.#core.clock, stopping, SETTLE_GRACE).catch(() => {});
     await this.#stopped;
-    await this.#idle(timeout);
+    await Promise.race([this.#idle(timeout), this.#hurried.promise]);
     this.#aborting = true;
     const error = new ClosedError('the bus was closed before the message was settled');
     for (const message of this.#runner.deadlines.running()) message.abort(error);

@@ -120,16 +120,20 @@ export class Consumers {
     signal: AbortSignal | undefined,
   ): MessageStream<T> {
     const { stream, end } = openStream<T>(async (handle) => {
-      const aborted = (): void => end();
+      const aborted = (): void => stop();
       const forget = (): void => {
-        this.#streams.delete(end);
+        this.#streams.delete(stop);
         signal?.removeEventListener('abort', aborted);
       };
+      const stop = (error?: BusError): void => {
+        forget();
+        end(error);
+      };
       // Before it subscribes: what ends it may come meanwhile.
-      this.#streams.add(end);
+      this.#streams.add(stop);
       signal?.addEventListener('abort', aborted, { once: true });
       try {
-        const subscription = await subscribe(handle, end);
+        const subscription = await subscribe(handle, stop);
         return {
           unsubscribe: () => {
             forget();

@@ -81,6 +81,10 @@ function equal(a: unknown, b: unknown): boolean {
   if (a instanceof Date || b instanceof Date) {
     return a instanceof Date && b instanceof Date && a.getTime() === b.getTime();
   }
+  if (a instanceof Map || b instanceof Map) {
+    if (!(a instanceof Map && b instanceof Map) || a.size !== b.size) return false;
+    return [...a].every(([name, value]) => b.has(name) && equal(value, b.get(name)));
+  }
   const names = Object.keys(a);
   return (
     names.length === Object.keys(b).length &&

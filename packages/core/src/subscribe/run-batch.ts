@@ -15,7 +15,8 @@ export interface BatchSteps {
 /** Runs one batch and reports each message's outcome. Never rejects; resolves to the handler's error, if it threw. */
 export async function runBatch(messages: readonly IncomingMessage[], steps: BatchSteps): Promise<unknown> {
   const prepared = await Promise.all(messages.map((message) => steps.prepare(message)));
-  const ready = messages.filter((_, index) => prepared[index]);
+  // One may have run out of time while another was read.
+  const ready = messages.filter(({ phase }, index) => prepared[index] && phase !== 'abandoned');
   if (ready.length === 0) return undefined;
   return steps.wrap === undefined ? runPlain(ready, steps) : runWrapped(ready, steps, steps.wrap);
 }

@@ -106,11 +106,23 @@ export class Runner {
       if (decoding === undefined) this.#handle(message);
       else
         decoding.then(
-          () => this.#handle(message),
+          () => this.#decoded(message),
           (error: unknown) => this.#undecodable(message, error),
         );
     } catch (error) {
       this.#undecodable(message, error);
+    }
+  }
+
+  /** Meanwhile its time may have run out, or somebody else may have it. */
+  #decoded(message: IncomingMessage): void {
+    if (message.phase === 'abandoned') return;
+    if (message.isLost) {
+      this.#breaker?.forget();
+      this.#handled(message);
+      this.#slotFreed();
+    } else {
+      this.#handle(message);
     }
   }
 

@@ -29,6 +29,10 @@ describe('retry delays', () => {
 });
 
 describe('retry policies', () => {
+  it('are none of no delay, however late the attempt', () => {
+    expect(retryDelay(retryPolicy({ initialDelay: 0, maxRetries: 1_000_000 }), 5_000)).toBe(0);
+  });
+
   it('take what is left out from what they stand on', () => {
     const bus = retryPolicy({ maxRetries: 7, initialDelay: 5 });
     expect(retryPolicy({ initialDelay: 9 }, bus)).toMatchObject({ maxRetries: 7, initialDelay: 9 });
