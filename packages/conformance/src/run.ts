@@ -112,6 +112,13 @@ function prepareCase(
   return { ...about, timeout, skipped, run };
 }
 
+/** With the stack of what it was made from: that one shows where the case failed. */
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? error.message;
+  return error.cause instanceof Error ? `${own}\ncaused by ${stackOf(error.cause)}` : own;
+}
+
 /** A line of a bus's log, with its error: "subscription ended" alone tells nobody why. */
 function told({ message, fields }: LogEntry): string {
   const { err } = fields as { readonly err?: unknown };
@@ -139,7 +146,7 @@ export async function runCase(prepared: PreparedCase): Promise<CaseResult> {
   try {
     return await prepared.run();
   } catch (error) {
-    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const reason = stackOf(error);
     return { id, chapter, name, outcome: 'failed', duration: performance.now() - start, reason };
   }
 }
