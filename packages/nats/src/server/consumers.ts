@@ -253,7 +253,11 @@ export async function usedClasses(
   const used = anyScheduled
     ? await Promise.all(
         RARE_CLASSES.map(
-          async (one, at) => stored[at] || (await has((topic) => names.schedules(one, topic), 1, own)),
+          async (one, at) =>
+            stored[at] ||
+            (await has((topic) => names.schedules(one, topic), 1, own)) ||
+            // It may have become due in between.
+            (await has((topic) => names.data(one, topic), seq)),
         ),
       )
     : stored;
