@@ -42,6 +42,7 @@ const consuming: readonly Case[] = [
       assert.equal((opened[0]!.error as Error).message, 'dependency down');
       await t.until('their retries are confirmed', () => bus.stats().retried === 3);
       const stats = bus.stats();
+      assert.equal(stats.retried, 3);
       assert.equal(stats.deadLettered, 0);
       assert.equal(stats.waiting, 0);
       const info = await groupInfo(bus, topic, group);
