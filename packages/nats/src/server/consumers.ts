@@ -292,7 +292,11 @@ export async function listConsumers(
   // A server that starts answers for what it does not lead, without any count.
   const { cluster } = await space.info();
   const areLed = cluster === undefined || consumers.every((info) => info.cluster?.leader !== undefined);
-  return { consumers, isWhole: isWhole && areLed && consumers.length === found.length };
+  const missing = names.filter((_, at) => found[at] === undefined);
+  // Those that come and go, as the ones by which a trim counts, are not on the list any more.
+  const listed = missing.length === 0 ? [] : (await pages<string>(space, 'NAMES')).all;
+  const areGone = !missing.some((name) => listed.includes(name));
+  return { consumers, isWhole: isWhole && areLed && areGone };
 }
 
 /** Pages are counted off, so that one is skipped where another is deleted meanwhile: then it begins again. */
