@@ -43,3 +43,57 @@ it('keeps a batch in order through an outage of any length', async () => {
     expect(seen).toEqual([1, 2, 3]);
   }
 });
+
+it('keeps a batch in order where one waits for the end of an outage and one before it fails', async () => {
+  let readings = 0;
+  const serializer: Serializer = {
+    contentType: 'application/x-needy',
+    serialize: (data) => Buffer.from(JSON.stringify(data)),
+    async deserialize(body) {
+      const data = JSON.parse(Buffer.from(body).toString());
+      if (data === 2 && readings++ === 0) throw new ConnectionError('no registry', { retryable: true });
+      return data;
+    },
+  };
+  await using test = await createTestBus({ serializer });
+  const seen: unknown[] = [];
+  await test.bus.subscribe(
+    't',
+    (messages) => {
+      seen.push(...messages.map(({ data, attempt }) => `${data} ${attempt}`));
+      if (seen.length === 1) throw new Error('not yet');
+    },
+    { group: 'g', order: 'block', retry: { initialDelay: 5_000 }, ack: { batch: 3, maxWait: 10 } },
+  );
+  for (const n of [1, 2, 3]) await test.bus.publish('t', n, { key: 'k' });
+  await test.clock.advance(20_000);
+  expect(seen).toEqual(['1 1', '1 2', '2 1', '3 1']);
+});
+
+it('keeps a paused live batch in order whenever its retries become due', async () => {
+  await using test = await createTestBus({});
+  const seen: string[] = [];
+  const paused = Promise.withResolvers<void>();
+  const subscription = await test.bus.subscribe(
+    't',
+    async (messages) => {
+      for (const message of messages) {
+        seen.push(`${message.key} ${message.data}`);
+        if (message.key === 'other' || message.attempt > 1) continue;
+        await message.nack({ delay: message.data === 1 ? 100 : 200 });
+      }
+      await paused.promise;
+    },
+    { order: 'block', ack: { batch: 2, maxWait: 10 } },
+  );
+  for (const n of [1, 2]) await test.bus.publish('t', n, { key: 'k' });
+  await test.clock.advance(50);
+  await test.bus.publish('t', 3, { key: 'other' });
+  await test.clock.advance(20);
+  await subscription.pause();
+  paused.resolve();
+  await test.clock.advance(1_000);
+  subscription.resume();
+  await test.clock.advance(1_000);
+  expect(seen.filter((one) => one.startsWith('k'))).toEqual(['k 1', 'k 2', 'k 1', 'k 2']);
+});

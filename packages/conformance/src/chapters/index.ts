@@ -32,6 +32,7 @@ import { lifecycleConnect } from './lifecycle-connect.ts';
 import { lifecycleInput } from './lifecycle-input.ts';
 import { lifecycleSubscriptions } from './lifecycle-subscriptions.ts';
 import { order } from './order.ts';
+import { orderBatch } from './order-batch.ts';
 import { orderBlock } from './order-block.ts';
 import { orderConcurrency } from './order-concurrency.ts';
 import { orderPublish } from './order-publish.ts';
@@ -79,6 +80,7 @@ export const suite: readonly Case[] = [
   ...settlementLive,
   ...order,
   ...orderBlock,
+  ...orderBatch,
   ...orderConcurrency,
   ...orderPublish,
   ...retries,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
-import { AbortError, type Message, type Subscription } from '@ambus/core';
+import { AbortError, type Message, type Serializer, type Subscription } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import { startChild } from '../child/start.ts';
 import { countingClock } from '../helpers/counting-clock.ts';
@@ -118,6 +118,45 @@ const subscriptions: readonly Case[] = [
       subscription.resume();
       await t.until('all came', () => got.data.length === 10);
       assert.deepEqual(got.data, numbers(10));
+    },
+  },
+  {
+    id: 'lifecycle/pause-while-reading',
+    name: 'what is being read when its subscription is paused is handled when it goes on, and counts no attempt before',
+    async run(t) {
+      const batch = { batch: 2, maxWait: 10 };
+      for (const [place, group, ack] of [
+        ['group', t.name('one'), undefined],
+        ['group batch', t.name('batch'), batch],
+        ['live', undefined, undefined],
+        ['live batch', undefined, batch],
+      ] as const) {
+        const reading = Promise.withResolvers<void>();
+        const gate = Promise.withResolvers<void>();
+        const serializer: Serializer = {
+          contentType: 'application/x-slow',
+          serialize: (data) => Buffer.from(JSON.stringify(data)),
+          async deserialize(body) {
+            reading.resolve();
+            await gate.promise;
+            return JSON.parse(Buffer.from(body).toString());
+          },
+        };
+        const bus = await t.bus({ serializer });
+        const topic = t.topic(place.replace(' ', '.'));
+        const seen: Message[] = [];
+        const handle = (got: Message | readonly Message[]): void => void seen.push(...[got].flat());
+        const subscription = await bus.subscribe(topic, handle as () => void, { group, ack });
+        await bus.publish(topic, 1);
+        await reading.promise;
+        await subscription.pause();
+        gate.resolve();
+        await t.quiet(`it is not handled (${place})`, () => seen.length === 0, 60);
+        subscription.resume();
+        await t.until(`it is handled (${place})`, () => seen.length > 0);
+        assert.equal(seen[0]!.attempt, 1);
+        assert.equal(seen.length, 1);
+      }
     },
   },
   {

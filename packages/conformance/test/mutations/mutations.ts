@@ -86,10 +86,17 @@ export const mutations: readonly Mutation[] = [
   },
   {
     guarantee: '10: expired messages are not handled',
-    file: 'subscribe/runner.ts',
+    file: 'subscribe/outcomes.ts',
     find: 'expiresAt !== undefined && expiresAt <= this.#core.clock.now()',
     replace: 'expiresAt === 0',
     cases: 'time/',
+  },
+  {
+    guarantee: '6: in a batch, what fails before its handler holds back its key',
+    file: 'subscribe/batch-runner.ts',
+    find: "if (other.record.key !== key || other.phase !== 'handling') continue;",
+    replace: 'if (other !== message) continue;',
+    cases: 'order/',
   },
   {
     guarantee: '11: delayed messages wait',
@@ -128,9 +135,9 @@ export const mutations: readonly Mutation[] = [
   },
   {
     guarantee: '15: what cannot be decoded goes to the dead letters',
-    file: 'subscribe/runner.ts',
-    find: 'else settlerOf(message).undecodable(message, error);\n    this.#slotFreed();',
-    replace: 'else settlerOf(message).done(message);\n    this.#slotFreed();',
+    file: 'subscribe/outcomes.ts',
+    find: 'else settler.undecodable(message, error);',
+    replace: 'else settler.done(message);',
     cases: 'basics/',
   },
   {
@@ -142,7 +149,7 @@ export const mutations: readonly Mutation[] = [
   },
   {
     guarantee: '16: at most once acks before handling',
-    file: 'subscribe/runner.ts',
+    file: 'subscribe/outcomes.ts',
     find: "return this.#plan.atMostOnce || message.record.extensions?.delivery === 'at-most-once';",
     replace: 'return false;',
     cases: 'delivery/',

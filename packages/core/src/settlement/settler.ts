@@ -245,16 +245,24 @@ export class Settler implements MessageOwner {
       // For subscriptions that leave nothing on the server, so have nothing there that could wait.
       return this.#waitHere(message, message.attempt + 1, delay, block);
     }
-    const followers = block ? [...this.#hooks.takeLane(message)] : [];
+    const followers = block ? this.#takeFollowers(message) : [];
     try {
       if (!(await this.#flow.nack(message.loan, delay))) this.#leaseLost(message);
     } finally {
       // Some may have come while the nack was under way.
-      if (block) followers.push(...this.#hooks.takeLane(message));
-      await this.#flow
-        .release(followers.map((follower) => follower.loan))
-        .finally(() => this.#hooks.settled(message));
+      if (block) followers.push(...this.#takeFollowers(message));
+      await this.#flow.release(followers).finally(() => this.#hooks.settled(message));
     }
+  }
+
+  /** What came behind it of its key, whether it waits for its turn or for the end of an outage. */
+  #takeFollowers(message: IncomingMessage): Delivery[] {
+    const followers = this.#hooks.takeLane(message).map(({ loan }) => loan);
+    for (const { message: waiting, keepsLane } of this.#room.takeKey(message.record.key)) {
+      if (keepsLane) this.#hooks.abandonLane(waiting);
+      followers.push(waiting.loan);
+    }
+    return followers;
   }
 
   async #release(message: IncomingMessage): Promise<void> {
@@ -266,13 +274,20 @@ export class Settler implements MessageOwner {
     if (keepsLane) message.holdsLane = false;
     this.#hooks.settled(message);
     this.#hooks.heldUp();
-    this.#room.add({ message, attempt, keepsLane }, delay, () => {
-      // Another one: the handler of this attempt may have kept it, and still run.
-      const again = new IncomingMessage(message.loan, this);
-      again.attempt = attempt;
-      again.order = message.order;
-      this.#hooks.again(again, keepsLane);
-    });
+    this.#room.add({ message, attempt, keepsLane }, delay, () => this.#again(message, attempt, keepsLane));
+  }
+
+  /** No handler has seen it, and none is to see it now: it takes its place in its key's lane again. */
+  putBack(message: IncomingMessage): void {
+    this.#again(message, message.attempt, true);
+  }
+
+  #again({ loan, order }: IncomingMessage, attempt: number, heldLane: boolean): void {
+    // Another one: whoever had this one may have kept it, and still run.
+    const again = new IncomingMessage(loan, this);
+    again.attempt = attempt;
+    again.order = order;
+    this.#hooks.again(again, heldLane);
   }
 
   /** Its lease is lost: somebody else retries it. */

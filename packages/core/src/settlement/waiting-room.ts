@@ -39,6 +39,14 @@ export class WaitingRoom {
     return waiting;
   }
 
+  /** Takes out those of one key. */
+  takeKey(key: string | undefined): Waiting[] {
+    if (key === undefined) return [];
+    const ofKey = [...this.#waiting.values()].filter(({ message }) => message.record.key === key);
+    for (const { message } of ofKey) this.forget(message.loan);
+    return ofKey;
+  }
+
   /** Takes all out; returns those that no handler has seen. */
   clear(): Delivery[] {
     const untouched: Delivery[] = [];

@@ -87,12 +87,10 @@ export class BatchScheduler implements Scheduler {
       this.#running < this.#limits.concurrency &&
       this.#queue.length > 0
     ) {
-      const batch = this.#collect();
-      if (batch.length === 0 || !this.#admit()) {
-        // Nothing may start now; what ends next pumps again.
-        this.#queue = [...batch, ...this.#queue];
-        break;
-      }
+      const [batch, rest] = this.#collect();
+      // Nothing may start now; what ends next pumps again.
+      if (batch.length === 0 || !this.#admit()) break;
+      this.#queue = rest;
       for (const { record } of batch) {
         if (record.key !== undefined) this.#busy.set(record.key, (this.#busy.get(record.key) ?? 0) + 1);
       }
@@ -107,7 +105,7 @@ export class BatchScheduler implements Scheduler {
     this.#pumping = false;
   }
 
-  #collect(): IncomingMessage[] {
+  #collect(): [batch: IncomingMessage[], rest: IncomingMessage[]] {
     const batch: IncomingMessage[] = [];
     const rest: IncomingMessage[] = [];
     for (const message of this.#queue) {
@@ -115,8 +113,7 @@ export class BatchScheduler implements Scheduler {
       const free = key === undefined || !this.#busy.has(key);
       (free && batch.length < this.#limits.size ? batch : rest).push(message);
     }
-    this.#queue = rest;
-    return batch;
+    return [batch, rest];
   }
 
   takeLane(message: IncomingMessage): readonly IncomingMessage[] {

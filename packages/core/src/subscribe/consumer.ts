@@ -59,6 +59,7 @@ export class Consumer {
     this.#matches = rememberingMatcher(plan.pattern);
     this.#runner = new Runner(plan, core, {
       mayRun: () => this.#mayRun(),
+      isPaused: () => this.#paused.size > 0 && !this.closed,
       breakerOpened: () => void this.#pause('breaker').catch(() => {}),
       breakerHalfOpened: () => this.#resume('breaker'),
     });

@@ -1,3 +1,4 @@
+import { LeaseLostError } from '../errors.ts';
 import type { IncomingMessage, Message } from './message.ts';
 import type { ConsumeMessage } from './options.ts';
 
@@ -5,6 +6,8 @@ import type { ConsumeMessage } from './options.ts';
 export interface BatchSteps {
   /** Decodes and filters one message. False when the handler is not to see it; it is settled then. */
   prepare(message: IncomingMessage): Promise<boolean>;
+  /** Which of those that are prepared are still to be handled. */
+  begin(prepared: readonly IncomingMessage[]): readonly IncomingMessage[];
   /** Puts middleware around each message; undefined where there is none. */
   readonly wrap: ((inner: ConsumeMessage) => ConsumeMessage) | undefined;
   handle(messages: readonly Message[]): unknown;
@@ -14,9 +17,8 @@ export interface BatchSteps {
 
 /** Runs one batch and reports each message's outcome. Never rejects; resolves to the handler's error, if it threw. */
 export async function runBatch(messages: readonly IncomingMessage[], steps: BatchSteps): Promise<unknown> {
-  const prepared = await Promise.all(messages.map((message) => steps.prepare(message)));
-  // One may have run out of time while another was read.
-  const ready = messages.filter(({ phase }, index) => prepared[index] && phase !== 'abandoned');
+  const isWanted = await Promise.all(messages.map((message) => steps.prepare(message)));
+  const ready = steps.begin(messages.filter((_, place) => isWanted[place]));
   if (ready.length === 0) return undefined;
   return steps.wrap === undefined ? runPlain(ready, steps) : runWrapped(ready, steps, steps.wrap);
 }
@@ -41,38 +43,46 @@ async function runWrapped(
   steps: BatchSteps,
   wrap: (inner: ConsumeMessage) => ConsumeMessage,
 ): Promise<unknown> {
-  /** At their places: middleware may take longer for one than for the next. */
-  const arrived: (Message | undefined)[] = messages.map(() => undefined);
-  const outcome = Promise.withResolvers<void>();
-  outcome.promise.catch(() => {});
-  const chains = messages.map((message, place) => {
-    const atEnd = Promise.withResolvers<void>();
-    const chain = (async () => {
-      await wrap((inner) => {
-        arrived[place] = inner;
-        atEnd.resolve();
+  const chains = messages.map((message) => {
+    const atEnd = Promise.withResolvers<Message | undefined>();
+    const outcome = Promise.withResolvers<void>();
+    outcome.promise.catch(() => {});
+    const run = async (): Promise<void> =>
+      wrap((inner) => {
+        atEnd.resolve(inner);
         return outcome.promise;
-      })(message);
-    })();
-    return { message, chain, ended: Promise.race([atEnd.promise, chain.catch(() => {})]) };
-  });
-  await Promise.all(chains.map(({ ended }) => ended));
-  let failure: unknown;
-  try {
-    const batch = arrived.filter((message) => message !== undefined);
-    if (batch.length > 0) await steps.handle(batch);
-    outcome.resolve();
-  } catch (error) {
-    failure = error;
-    outcome.reject(error);
-  }
-  await Promise.all(
-    chains.map(({ message, chain }) =>
-      chain.then(
+      })(message) as Promise<void>;
+    const ended = run()
+      .then(
         () => steps.succeeded(message),
         (error: unknown) => steps.failed(message, error),
-      ),
-    ),
-  );
+      )
+      .finally(() => atEnd.resolve(undefined));
+    return { message, arrived: atEnd.promise, outcome, ended };
+  });
+  const arrived = await Promise.all(chains.map((chain) => chain.arrived));
+  const batch: Message[] = [];
+  for (const [place, { message, outcome }] of chains.entries()) {
+    const inner = arrived[place];
+    if (inner === undefined) continue;
+    // It ran out of time here, or waits for another of its key.
+    if (message.phase === 'abandoned') outcome.reject(leaseLost(message));
+    else batch.push(inner);
+  }
+  let failure: unknown;
+  try {
+    if (batch.length > 0) await steps.handle(batch);
+    for (const { outcome } of chains) outcome.resolve();
+  } catch (error) {
+    failure = error;
+    for (const { outcome } of chains) outcome.reject(error);
+  }
+  await Promise.all(chains.map(({ ended }) => ended));
   return failure;
+}
+
+function leaseLost({ id, topic }: IncomingMessage): LeaseLostError {
+  return new LeaseLostError(`message ${id} is no longer in the batch that its middleware began with`, {
+    topic,
+  });
 }

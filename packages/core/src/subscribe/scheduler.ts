@@ -70,7 +70,8 @@ export class SingleScheduler implements Scheduler {
   }
 
   again(message: IncomingMessage): void {
-    this.#ready.push(message);
+    if (this.#head > 0) this.#ready[--this.#head] = message;
+    else this.#ready.unshift(message);
   }
 
   slotFreed(): void {
