@@ -122,7 +122,9 @@ export interface Bus<M = any> extends AsyncDisposable {
   ): MessageStream<Receives<M, P>>;
 
   /**
-   * Pulls up to `max` messages, to be settled by hand; none when none came in time.
+   * Pulls up to `max` messages, to be settled by hand; none when none came in time. Between two calls the bus keeps its
+   * place in the group, for five minutes, or until the last message is settled: what is published to an ephemeral topic
+   * after that, and before the next call, is for others.
    *
    * @throws {ValidationError | UnsupportedError | TimeoutError | ConfigError | ConnectionError | ClosedError} as `subscribe`
    */

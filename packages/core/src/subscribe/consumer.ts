@@ -73,6 +73,10 @@ export class Consumer {
   get waiting(): number {
     return this.#runner.scheduler.waiting;
   }
+  /** Messages that handlers have or had, and that are not settled. */
+  get unsettled(): number {
+    return this.#runner.deadlines.running().length;
+  }
   get closed(): boolean {
     return this.#closing !== undefined;
   }

@@ -163,8 +163,14 @@ export class Consumers {
     const id = `${prefetch} ${key}`;
     let puller = this.#pullers.get(id);
     if (puller === undefined) {
-      const made: Puller = new Puller(this.#core.clock, (room, handle, onFailed) =>
-        this.#start({ ...plan(prefetch, handle), room, mayRun: made.mayRun, onFailed }),
+      const made: Puller = new Puller(
+        this.#core.clock,
+        (room, handle, onFailed) =>
+          this.#start({ ...plan(prefetch, handle), room, mayRun: made.mayRun, onFailed }),
+        (consumer) => {
+          this.#pullers.delete(id);
+          this.#leave(consumer).catch(() => {});
+        },
       );
       puller = made;
       this.#pullers.set(id, made);

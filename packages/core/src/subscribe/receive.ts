@@ -35,6 +35,9 @@ const LINGER = 20;
 /** Milliseconds that a call with `timeout: 0` gives the broker to hand out what it has. */
 const GLANCE = 100;
 
+/** Milliseconds after its last call that a puller keeps its place in the group: a program may pull from ever new topics. */
+const IDLE = 300_000;
+
 /** Most unsettled messages of one puller: calls for more have a puller of their own, so that small ones do not hoard. */
 export function capacity(max: number): number {
   return max <= 100 ? 100 : max <= 1_000 ? 1_000 : 10_000;
@@ -63,17 +66,23 @@ interface Call {
 export class Puller {
   readonly #clock: Clock;
   readonly #open: Open;
+  readonly #close: (consumer: Consumer) => void;
   #opening: Promise<Consumer> | undefined;
   #consumer: Consumer | undefined;
   /** In their order: each message goes to the first that wants one. */
   readonly #calls = new Set<Call>();
   #pausing: Promise<void> = Promise.resolve();
+  #idle: Timer | undefined;
   #closed = false;
 
-  /** @param open - subscribes in manual mode with `mayRun`; called again when the consumer has ended by itself */
-  constructor(clock: Clock, open: Open) {
+  /**
+   * @param open - subscribes in manual mode with `mayRun`; called again when the consumer has ended by itself or was closed
+   * @param close - unsubscribes one that nobody has called for a while
+   */
+  constructor(clock: Clock, open: Open, close: (consumer: Consumer) => void) {
     this.#clock = clock;
     this.#open = open;
+    this.#close = close;
   }
 
   /** Up to `max` messages; none when none came within `timeout` milliseconds. They are to be settled by hand. */
@@ -84,6 +93,7 @@ export class Puller {
     const aborted = (): void => call.over.resolve();
     signal?.addEventListener('abort', aborted, { once: true });
     this.#calls.add(call);
+    this.#clock.clearTimeout(this.#idle);
     try {
       await Promise.race([call.over.promise, this.#fetch()]);
       if (call.messages.length === 0) this.#endIn(call, Math.max(timeout, GLANCE));
@@ -104,12 +114,11 @@ export class Puller {
   }
 
   #opened(): Promise<Consumer> {
-    // One that ended by itself is made anew.
-    const forget = (): void => {
-      this.#opening = undefined;
-      this.#consumer = undefined;
-    };
-    this.#opening ??= this.#open(this.#wanted, (message) => this.#take(message), forget).then(
+    this.#opening ??= this.#open(
+      this.#wanted,
+      (message) => this.#take(message),
+      () => this.#forget(),
+    ).then(
       (consumer) => {
         this.#consumer = consumer;
         // More may wait by now, or nobody.
@@ -117,11 +126,17 @@ export class Puller {
         return consumer;
       },
       (error: unknown) => {
-        forget();
+        this.#forget();
         throw error;
       },
     );
     return this.#opening;
+  }
+
+  /** The next call makes a new one. */
+  #forget(): void {
+    this.#opening = undefined;
+    this.#consumer = undefined;
   }
 
   /** What nobody waits for stays with the broker. */
@@ -129,9 +144,25 @@ export class Puller {
     if (this.#wanted > 0) {
       this.#consumer?.resume(this.#wanted);
     } else if (this.#calls.size === 0 && this.#consumer !== undefined) {
+      this.#watchIdle();
       this.#pausing = this.#consumer.pause().catch(() => {});
       await this.#pausing;
     }
+  }
+
+  #watchIdle(): void {
+    if (this.#closed) return;
+    this.#clock.clearTimeout(this.#idle);
+    this.#idle = this.#clock.setTimeout(() => {
+      const consumer = this.#consumer;
+      if (consumer === undefined || this.#calls.size > 0) return;
+      if (consumer.unsettled > 0) {
+        this.#watchIdle();
+        return;
+      }
+      this.#forget();
+      this.#close(consumer);
+    }, IDLE);
   }
 
   /** Messages that may still come for the calls that wait. */
@@ -163,6 +194,7 @@ export class Puller {
 
   close(): void {
     this.#closed = true;
+    this.#clock.clearTimeout(this.#idle);
     for (const { over } of this.#calls) over.resolve();
   }
 }
