@@ -1,5 +1,12 @@
 import assert from 'node:assert/strict';
-import { type Bus, type BusOptions, type DeadLetter, UnsupportedError, ValidationError } from '@ambus/core';
+import {
+  type Bus,
+  type BusOptions,
+  type DeadLetter,
+  type Message,
+  UnsupportedError,
+  ValidationError,
+} from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import type { CaseContext } from '../context.ts';
 import { lettersOf } from '../helpers/dead-letters.ts';
@@ -183,6 +190,48 @@ export const deadLettersCare: readonly Case[] = chapter('dead-letters', [
       assert.equal(await bus.deadLetters.discard({ group: 'nobody' }), 0);
       assert.equal(await bus.deadLetters.discard({}), 3);
       assert.deepEqual(await left(), []);
+    },
+  },
+  {
+    id: 'dead-letters/elsewhere',
+    name: 'letters of another topic are replayed and discarded there, named by id or by a filter, and nowhere else',
+    needs: NEEDS,
+    async run(t) {
+      const [own, other] = [t.topic('own'), t.topic('other')];
+      const bus = await t.bus({ deadLetter: { topic: own } });
+      const seen: unknown[] = [];
+      const fails = ({ data, topic }: Message): void => {
+        seen.push(data);
+        if (seen.length <= 6) throw new Error(`${topic} fails`);
+      };
+      const retry = { maxRetries: 0 };
+      const [a, b] = [t.topic('a'), t.topic('b')];
+      await bus.subscribe(a, fails, { group: t.name(), retry });
+      await bus.subscribe(b, fails, { group: t.name(), retry, deadLetter: { topic: other } });
+      for (const n of numbers(3)) {
+        await bus.publish(a, `a${n}`);
+        await bus.publish(b, `b${n}`);
+      }
+      const { deadLetters } = bus;
+      const there = { deadLetterTopic: other };
+      const count = async (): Promise<number[]> =>
+        Promise.all([{}, there].map(async (place) => (await deadLetters.list(place)).items.length));
+      await t.until('all are dead', async () => (await count()).join() === '3,3');
+      const { items } = await deadLetters.list(there);
+      assert.equal(await deadLetters.discard(items[0]!.id, there), 1);
+      assert.equal((await deadLetters.get(items[1]!.id, there))?.data, items[1]!.data);
+      assert.equal(await deadLetters.get(items[1]!.id), undefined);
+      assert.equal(await deadLetters.replay({ where: ({ id }) => id === items[1]!.id }, there), 1);
+      await t.until('it came again', () => seen.length === 7);
+      assert.equal(seen[6], items[1]!.data);
+      assert.equal(await deadLetters.discard({}, there), 1);
+      assert.deepEqual(await count(), [3, 0]);
+      await rejection(
+        ValidationError,
+        () => deadLetters.discard({ deadLetterTopic: own }, there),
+        'deadLetterTopic',
+      );
+      assert.equal(await deadLetters.discard({ deadLetterTopic: own }), 3);
     },
   },
   {

@@ -174,6 +174,23 @@ export const deadLettersReplay: readonly Case[] = chapter('dead-letters', [
     },
   },
   {
+    id: 'dead-letters/replay-inside-an-edit',
+    name: 'an edit that replays or discards letters itself is refused instead of waiting for itself, and they stay',
+    needs: NEEDS,
+    async run(t) {
+      const { bus } = await breakable(t, t.topic(), t.name());
+      const { deadLetters } = bus;
+      await bus.publish(t.topic(), 'x');
+      const [letter] = await lettersOf(t, bus, {}, 1);
+      const id = letter!.id;
+      for (const act of ['replay', 'discard'] as const) {
+        const edit = async (): Promise<undefined> => void (await deadLetters[act](id));
+        await rejection(ValidationError, () => deadLetters.replay(id, { edit }), '"edit"');
+      }
+      assert.equal(await deadLetters.discard(id), 1);
+    },
+  },
+  {
     id: 'dead-letters/replay-mended-bytes',
     name: 'what could not be decoded is replayed with data in its place',
     needs: NEEDS,

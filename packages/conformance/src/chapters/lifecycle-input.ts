@@ -202,7 +202,7 @@ const calls: readonly Case[] = [
         since: ['today', new Date(Number.NaN)],
         until: ['today', 5],
         where: [5, {}],
-        deadLetterTopic: ['not a topic', 5],
+        deadLetterTopic: ['not a topic', 5, '*', 'dead.#'],
       };
       await refuses((options) => bus.deadLetters.list(options), {
         ...filter,

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Admin, StoredRecord } from '../broker.ts';
 import { checkArgument, checkOptions, date, integer, type Spec, text, without } from '../config/check.ts';
 import type { Core } from '../core.ts';
@@ -8,7 +9,7 @@ import { decode } from '../subscribe/decode.ts';
 import { IncomingMessage, type MessageOwner } from '../subscribe/message.ts';
 import { group } from '../subscribe/options.ts';
 import { rememberingMatcher } from '../topic/pattern.ts';
-import { patternProblem } from '../topic/topic.ts';
+import { patternProblem, topicProblem } from '../topic/topic.ts';
 import { consumerId, type DeadLetterInfo, readInfo, toReplay } from './record.ts';
 
 /** A message that failed for good. */
@@ -54,6 +55,12 @@ export interface ListOptions extends DeadLetterFilter {
   readonly cursor?: string | undefined;
 }
 
+/** Where letters lie. */
+interface Place {
+  /** Another dead-letter topic than the bus's; the same as in a filter. */
+  readonly deadLetterTopic?: string | undefined;
+}
+
 /** What takes the place of a letter's own. */
 export interface Edited {
   readonly data?: unknown;
@@ -61,11 +68,12 @@ export interface Edited {
 }
 
 /** What a replay changes. */
-export interface ReplayOptions {
-  /** Returns what is to be replayed in a letter's place: what it leaves out stays as it was. */
+export interface ReplayOptions extends Place {
+  /**
+   * Returns what is to be replayed in a letter's place: what it leaves out stays as it was. It cannot call `replay` or
+   * `discard` itself, which wait for each other; `where` leaves a letter out.
+   */
   readonly edit?: ((letter: DeadLetter) => Edited | undefined | Promise<Edited | undefined>) | undefined;
-  /** Where letters named by id lie, if not in the bus's own dead-letter topic. */
-  readonly deadLetterTopic?: string | undefined;
 }
 
 /** One page. */
@@ -80,6 +88,7 @@ export interface DeadLetterPage<T = any> {
 const SCAN = 200;
 
 const pattern = without(patternProblem);
+const topic = without(topicProblem);
 const where = (value: unknown): string | undefined =>
   typeof value === 'function' ? undefined : 'a function';
 
@@ -90,14 +99,26 @@ const FILTER_SPEC: Spec<DeadLetterFilter> = {
   since: date,
   until: date,
   where,
-  deadLetterTopic: pattern,
+  deadLetterTopic: topic,
 };
 const LIST_SPEC: Spec<ListOptions> = { ...FILTER_SPEC, limit: integer(1, 1_000), cursor: text(4_096) };
-const PLACE_SPEC: Spec<Pick<DeadLetterFilter, 'deadLetterTopic'>> = { deadLetterTopic: pattern };
+const PLACE_SPEC: Spec<Place> = { deadLetterTopic: topic };
 const EDITED_SPEC: Spec<Edited> = { data: () => undefined, headers };
-const REPLAY_SPEC: Spec<ReplayOptions> = { edit: where, deadLetterTopic: pattern };
+const REPLAY_SPEC: Spec<ReplayOptions> = { edit: where, deadLetterTopic: topic };
 
 const NO_OWNER = { group: undefined } as MessageOwner;
+
+/** The filter for an id, or a filter, and a place that was named beside it. */
+function chosen(which: string | DeadLetterFilter, { deadLetterTopic }: Place): DeadLetterFilter {
+  if (typeof which === 'string') return { where: (letter) => letter.id === which, deadLetterTopic };
+  if (deadLetterTopic === undefined) return which;
+  if (which.deadLetterTopic !== undefined && which.deadLetterTopic !== deadLetterTopic) {
+    throw new ValidationError(
+      `option "deadLetterTopic" is given twice: "${which.deadLetterTopic}" in the filter and "${deadLetterTopic}" beside it`,
+    );
+  }
+  return { ...which, deadLetterTopic };
+}
 
 function checkWhich(which: string | DeadLetterFilter): void {
   if (typeof which === 'string') checkArgument('the dead letter id', which, text(256));
@@ -119,6 +140,8 @@ export class DeadLetters {
   readonly #ready: () => Promise<void>;
   readonly #resend: Resend;
   #queue: Promise<unknown> = Promise.resolve();
+  /** Set while an `edit` runs, for what it calls. */
+  readonly #editing = new AsyncLocalStorage<true>();
 
   /** @param ready - connects the bus where it is not */
   constructor(core: Core, ready: () => Promise<void>, resend: Resend) {
@@ -158,13 +181,10 @@ export class DeadLetters {
    *
    * @throws {ValidationError | UnsupportedError | ConnectionError | ClosedError} as `list`
    */
-  async get(
-    id: string,
-    options: { readonly deadLetterTopic?: string } = {},
-  ): Promise<DeadLetter | undefined> {
+  async get(id: string, options: Place = {}): Promise<DeadLetter | undefined> {
     checkArgument('the dead letter id', id, text(256));
     checkOptions('dead letters option', options, PLACE_SPEC);
-    for await (const { letter } of this.#scan({ ...options, where: (one) => one.id === id })) return letter;
+    for await (const [{ letter }] of this.#scan(chosen(id, options))) return letter;
     return undefined;
   }
 
@@ -181,20 +201,22 @@ export class DeadLetters {
   async replay(which: string | DeadLetterFilter, options: ReplayOptions = {}): Promise<number> {
     checkOptions('replay option', options, REPLAY_SPEC);
     checkWhich(which);
-    const { edit, deadLetterTopic } = options;
+    const { edit } = options;
     const known = new Map<string, Promise<boolean>>();
-    return this.#each(which, deadLetterTopic, async ({ letter, stored, info }) => {
-      if (info.group !== undefined && !(await this.#exists(info.pattern, info.group, known))) {
-        throw new ValidationError(
-          `dead letter "${letter.id}" cannot be replayed: group "${info.group}" of "${info.pattern}" no longer exists`,
-          { topic: info.topic },
-        );
-      }
-      const edited = await edit?.(letter);
-      if (edited !== undefined) checkOptions('edited option', edited, EDITED_SPEC);
-      const channel = this.#core.decoding.topics.get(info.topic).channel;
-      await this.#resend(toReplay(stored.record, info, channel), edited);
-    });
+    return this.#inTurn(() =>
+      this.#remove(which, options, async ({ letter, stored, info }) => {
+        if (info.group !== undefined && !(await this.#exists(info.pattern, info.group, known))) {
+          throw new ValidationError(
+            `dead letter "${letter.id}" cannot be replayed: group "${info.group}" of "${info.pattern}" no longer exists`,
+            { topic: info.topic },
+          );
+        }
+        const edited = await (edit && this.#editing.run(true, () => edit(letter)));
+        if (edited !== undefined) checkOptions('edited option', edited, EDITED_SPEC);
+        const channel = this.#core.decoding.topics.get(info.topic).channel;
+        await this.#resend(toReplay(stored.record, info, channel), edited);
+      }),
+    );
   }
 
   /**
@@ -205,13 +227,10 @@ export class DeadLetters {
    * @throws {ValidationError} when an id is not there
    * @throws {UnsupportedError | ConnectionError | ClosedError} as `list`
    */
-  async discard(
-    which: string | DeadLetterFilter,
-    options: { readonly deadLetterTopic?: string } = {},
-  ): Promise<number> {
+  async discard(which: string | DeadLetterFilter, options: Place = {}): Promise<number> {
     checkOptions('dead letters option', options, PLACE_SPEC);
     checkWhich(which);
-    return this.#each(which, options.deadLetterTopic, async () => {});
+    return this.#inTurn(() => this.#remove(which, options));
   }
 
   /** Whether the group is there, as far as the broker can say. Asked for once a replay. */
@@ -225,23 +244,25 @@ export class DeadLetters {
   }
 
   /** One after the other: two at once would act on the same letters. */
-  #each(
-    which: string | DeadLetterFilter,
-    deadLetterTopic: string | undefined,
-    act: (found: Found) => Promise<void>,
-  ): Promise<number> {
-    const done = this.#queue.then(() => this.#actOnEach(which, deadLetterTopic, act));
+  async #inTurn<T>(act: () => Promise<T>): Promise<T> {
+    if (this.#editing.getStore()) {
+      throw new ValidationError(
+        'dead letters cannot be replayed or discarded inside the "edit" of a replay, which would wait for itself',
+      );
+    }
+    const done = this.#queue.then(act);
     this.#queue = done.catch(() => {});
     return done;
   }
 
-  async #actOnEach(
+  /** Removes letters, each after `act`. Without one they are removed by pages. */
+  async #remove(
     which: string | DeadLetterFilter,
-    deadLetterTopic: string | undefined,
-    act: (found: Found) => Promise<void>,
+    place: Place,
+    act?: (found: Found) => Promise<void>,
   ): Promise<number> {
-    const filter: DeadLetterFilter =
-      typeof which === 'string' ? { where: (letter) => letter.id === which, deadLetterTopic } : which;
+    const filter = chosen(which, place);
+    const topic = this.#topic(filter);
     const admin = await this.#admin();
     // What fails again while this runs comes back with a later time: without a bound it would go round for ever. Not so one
     // letter, and who wrote it may have a clock that is ahead.
@@ -249,28 +270,44 @@ export class DeadLetters {
       filter.until ?? (typeof which === 'string' ? undefined : new Date(this.#core.clock.now() + 1));
     let count = 0;
     for await (const found of this.#scan({ ...filter, until })) {
-      await act(found);
-      // Another process may have been faster.
-      count += await admin.remove(this.#topic(filter), [found.stored.position]);
+      const page = typeof which === 'string' ? found.slice(0, 1) : found;
+      if (act === undefined) {
+        count += await admin.remove(
+          topic,
+          page.map(({ stored }) => stored.position),
+        );
+      } else {
+        for (const one of page) {
+          await act(one);
+          // Another process may have been faster.
+          count += await admin.remove(topic, [one.stored.position]);
+        }
+      }
       if (typeof which === 'string') break;
     }
     if (typeof which === 'string' && count === 0) {
-      throw new ValidationError(`there is no dead letter "${which}" in "${this.#topic(filter)}"`);
+      throw new ValidationError(`there is no dead letter "${which}" in "${topic}"`);
     }
     return count;
   }
 
-  /** Ids are ordered by time on most brokers, but not by promise: all are looked at. */
-  async *#scan(filter: DeadLetterFilter): AsyncGenerator<Found> {
+  /**
+   * Pages of what the filter accepts, none of them empty. Ids are ordered by time on most brokers, but not by promise: all
+   * are looked at.
+   */
+  async *#scan(filter: DeadLetterFilter): AsyncGenerator<[Found, ...Found[]]> {
     const admin = await this.#admin();
     const accepts = this.#compile(filter);
     let cursor: string | undefined;
     do {
       const page = await admin.browse(this.#topic(filter), cursor, SCAN);
+      const accepted: Found[] = [];
       for (const stored of page.records) {
         const found = await this.#open(stored);
-        if (found !== undefined && accepts(found.letter)) yield found;
+        if (found !== undefined && accepts(found.letter)) accepted.push(found);
       }
+      const [first, ...rest] = accepted;
+      if (first !== undefined) yield [first, ...rest];
       cursor = page.cursor;
     } while (cursor !== undefined);
   }
