@@ -186,6 +186,12 @@ const calls: readonly Case[] = [
         await rejection(ValidationError, () => bus.admin.ensureGroup(topic, 'a b', 'new'), 'a b');
         await rejection(ValidationError, () => bus.admin.ensureGroup(topic, 'g', 'start' as 'new'), 'start');
       }
+      if (t.capabilities.browse !== 'none') {
+        for (const bad of count)
+          await rejection(ValidationError, () => bus.admin.browse(topic, undefined, bad as number), 'limit');
+        await rejection(ValidationError, () => bus.admin.browse(topic, 5 as never, 1), 'cursor');
+        await rejection(ValidationError, () => bus.admin.remove(topic, 'x' as never), 'positions');
+      }
       if (t.capabilities.cancel === 'none') return;
       for (const bad of [undefined, null, 'id', {}, { id: 5, topic }, { id: 'x', topic: 'not a topic' }])
         await rejection(ValidationError, () => bus.cancel(bad as never));

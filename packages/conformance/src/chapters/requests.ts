@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type BusEvents, RemoteError, UnsupportedError } from '@ambus/core';
+import { type BusEvents, RemoteError, UnsupportedError, ValidationError } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { distinct, numbers } from '../helpers/sequence.ts';
@@ -81,6 +81,21 @@ const answers: readonly Case[] = [
       assert.equal(reply.data, 'first');
       assert.deepEqual({ ...reply.headers }, { a: 'b' });
       assert.equal((await bus.request(topic, 'later', { timeout: 10_000 })).data, 'late but first');
+    },
+  },
+  {
+    id: 'requests/reply-options',
+    name: 'wrong options of an answer by hand are refused by name, and another answer may follow',
+    needs,
+    async run(t) {
+      const bus = await t.bus();
+      const topic = t.topic();
+      await bus.respond(topic, async (_, reply) => {
+        for (const bad of [{ headrs: {} }, { headers: { n: 1 } }, { compress: 'zip' }, { delay: 1 }])
+          await rejection(ValidationError, () => reply.send(1, bad as never), Object.keys(bad)[0]!);
+        await reply.send('answered');
+      });
+      assert.equal((await bus.request(topic)).data, 'answered');
     },
   },
   {

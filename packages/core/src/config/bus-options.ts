@@ -18,6 +18,7 @@ import {
   object,
   oneOf,
   type Spec,
+  serializer,
   shaped,
   text,
 } from './check.ts';
@@ -85,11 +86,6 @@ export interface BusOptions<Rules extends TopicRules = TopicRules> {
   /** Where time comes from. Default: the broker's clock where it has one, else the machine's. */
   readonly clock?: Clock | undefined;
 }
-
-const serializer: Check = (value) =>
-  typeof value === 'object' && value !== null && typeof (value as Serializer).contentType === 'string'
-    ? shaped('a serializer', 'serialize', 'deserialize')(value)
-    : 'a serializer (with contentType, serialize, deserialize)';
 
 const middleware: Check = (value) => {
   const allowed = 'a middleware (with publish, consume or reply)';

@@ -130,6 +130,12 @@ export const shaped =
       ? undefined
       : `${what} (with ${names.join(', ')})`;
 
+/** A serializer. */
+export const serializer: Check = (value) =>
+  typeof (value as { contentType?: unknown } | null)?.contentType === 'string'
+    ? shaped('a serializer', 'serialize', 'deserialize')(value)
+    : 'a serializer (with contentType, serialize, deserialize)';
+
 /** An object whose fields pass the checks of `spec`, and that has no others. */
 export const options =
   <T>(spec: Spec<T>): Check =>

@@ -5,7 +5,7 @@ import type { TopicOptions } from '../topic/config.ts';
 import { isLiteral } from '../topic/pattern.ts';
 import { describe, patternProblem } from '../topic/topic.ts';
 import type { TopicRules } from './bus-options.ts';
-import { type Check, integer, milliseconds, oneOf, options, shaped } from './check.ts';
+import { type Check, integer, milliseconds, oneOf, options, serializer } from './check.ts';
 
 const CHECKS: Readonly<Record<string, Check>> = {
   durability: oneOf('durable', 'ephemeral'),
@@ -15,7 +15,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
     typeof (value as { '~standard'?: { validate?: unknown } } | null)?.['~standard']?.validate === 'function'
       ? undefined
       : 'a Standard Schema (of zod, valibot, arktype …)',
-  serializer: shaped('a serializer', 'serialize', 'deserialize'),
+  serializer,
 };
 
 type Rule = readonly [pattern: string, options: TopicOptions];
@@ -32,7 +32,10 @@ export function topicRules(
   broker: Broker,
 ): readonly Rule[] {
   const list: Rule[] = Array.isArray(rules)
-    ? rules.map(({ pattern, ...rest }) => [pattern, rest] as const)
+    ? rules.map((rule) => {
+        const { pattern, ...rest } = rule ?? {};
+        return [pattern, rest] as const;
+      })
     : Object.entries(rules ?? {}).sort(([a], [b]) => rank(b) - rank(a));
   for (const [pattern, given] of list) checkRule(pattern, given, broker);
   if (deadLetter === false) return list;

@@ -1,6 +1,6 @@
 import type { Admin, StartPosition } from '../broker.ts';
 import type { Clock } from '../clock.ts';
-import { checkArgument } from '../config/check.ts';
+import { arrayOf, checkArgument, integer, text } from '../config/check.ts';
 import { from, group } from '../subscribe/options.ts';
 import { startFrom } from '../subscribe/start-from.ts';
 import { assertPattern, assertTopic } from '../topic/topic.ts';
@@ -39,7 +39,14 @@ export function connectedAdmin(admin: Admin, clock: Clock, ready: () => Promise<
     }),
     deleteGroup: onGroup((pattern, name) => admin.deleteGroup(pattern, name)),
     purge: onTopic((topic) => admin.purge(topic)),
-    browse: onTopic((topic, cursor: string | undefined, limit: number) => admin.browse(topic, cursor, limit)),
-    remove: onTopic((topic, positions: readonly string[]) => admin.remove(topic, positions)),
+    browse: onTopic((topic, cursor: string | undefined, limit: number) => {
+      if (cursor !== undefined) checkArgument('the cursor', cursor, text(4_096));
+      checkArgument('the limit', limit, integer(1));
+      return admin.browse(topic, cursor, limit);
+    }),
+    remove: onTopic((topic, positions: readonly string[]) => {
+      checkArgument('the positions', positions, arrayOf(text(4_096)));
+      return admin.remove(topic, positions);
+    }),
   };
 }

@@ -1,8 +1,9 @@
+import { checkOptions, type Spec } from '../config/check.ts';
 import type { Core } from '../core.ts';
 import type { Extensions } from '../envelope/record.ts';
 import { uuidv7 } from '../envelope/uuid.ts';
 import { composeConsume, type Middleware } from '../middleware/middleware.ts';
-import type { PublishOptions } from '../publish/options.ts';
+import { headers, PUBLISH_SPEC, type PublishOptions } from '../publish/options.ts';
 import { retryPolicy } from '../retry/policy.ts';
 import { DEFAULT_HANDLER_TIMEOUT } from '../subscribe/make-plan.ts';
 import type { Message } from '../subscribe/message.ts';
@@ -10,10 +11,16 @@ import type { ConsumerPlan } from '../subscribe/plan.ts';
 import type { RespondOptions } from './options.ts';
 import { writeError } from './remote-error.ts';
 
+type SendOptions = Pick<PublishOptions, 'headers' | 'compress'>;
+
 /** Answers by hand instead of by return value; the first answer counts, later ones are ignored. */
 export interface Replier {
-  /** Resolves when the broker has taken the answer. */
-  send(data: unknown, options?: Pick<PublishOptions, 'headers' | 'compress'>): Promise<void>;
+  /**
+   * Resolves when the broker has taken the answer.
+   *
+   * @throws {ValidationError} for a wrong option: nothing is answered then
+   */
+  send(data: unknown, options?: SendOptions): Promise<void>;
   /** The requester gets a `RemoteError`. */
   error(error: unknown): Promise<void>;
 }
@@ -29,6 +36,8 @@ export type SendReply = (
   options: PublishOptions,
   extensions: Extensions,
 ) => Promise<void>;
+
+const SEND_SPEC: Spec<SendOptions> = { headers, compress: PUBLISH_SPEC.compress };
 
 const DEFAULT_CONCURRENCY = 100;
 
@@ -55,7 +64,10 @@ export function responderPlan(
       await sendReply(request, data, given, extensions);
     };
     const reply: Replier = {
-      send: (data, given = {}) => once(data, given, { responder }),
+      send: async (data, given = {}) => {
+        checkOptions('reply option', given, SEND_SPEC);
+        await once(data, given, { responder });
+      },
       error: (error) => once(undefined, {}, { responder, error: writeError(error) }),
     };
     const result = await (middleware.length === 0
