@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { BusOptions, Serializer } from '@ambus/core';
+import { type BusOptions, json, type Serializer } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import type { CaseContext } from '../context.ts';
 import { collectDeadLetters } from '../helpers/dead-letters.ts';
@@ -113,6 +113,32 @@ export const basicsFormats: readonly Case[] = chapter('basics', [
       const other = await arrival(t, otherGot, () => bus.publish(t.topic('other'), 2));
       assert.deepEqual([one.data, one.contentType], [1, 'application/x-mine']);
       assert.deepEqual([other.data, other.contentType], [2, 'application/json']);
+    },
+  },
+  {
+    id: 'basics/serializer-of-one-type',
+    name: 'a topic is read with its own serializer where others have the same content type, also in answers and dead letters',
+    async run(t) {
+      const [mine, other, dead] = [t.topic('mine'), t.topic('other'), t.topic('dead')];
+      const bus = await t.bus({
+        topics: { [mine]: { serializer: json({ dates: 'exact', bigints: 'exact' }) } },
+        deadLetter: { topic: dead },
+        retry: { maxRetries: 0 },
+      });
+      const data = { at: new Date(5), n: 10n };
+      const got = await listen(t, bus, mine);
+      assert.deepEqual((await arrival(t, got, () => bus.publish(mine, data))).data, data);
+      const plain = await listen(t, bus, other);
+      const { data: read } = await arrival(t, plain, () => bus.publish(other, { $date: 'x', at: data.at }));
+      assert.deepEqual(read, { $date: 'x', at: '1970-01-01T00:00:00.005Z' });
+      if (t.capabilities.request !== 'none') {
+        await bus.respond(mine, ({ data: asked }) => [asked]);
+        assert.deepEqual((await bus.request(mine, data)).data, [data]);
+      }
+      const letters = await collectDeadLetters(t, bus, dead);
+      const fail = (): never => assert.fail('it is to be a dead letter');
+      await bus.subscribe(mine, fail, { group: t.name() });
+      assert.deepEqual((await arrival(t, letters, () => bus.publish(mine, data))).data, data);
     },
   },
   {

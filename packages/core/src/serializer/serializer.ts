@@ -16,7 +16,10 @@ export interface SerializerContext {
  * Both directions may be asynchronous (a schema registry); a plain return value is the fast way.
  */
 export interface Serializer {
-  /** Goes with the message as its `datacontenttype`. One serializer per content type in a bus. */
+  /**
+   * Goes with the message as its `datacontenttype`. Of several of one type, a topic's messages are read with its own, else
+   * with the bus's, else with that of another topic, else with the last of the bus's `serializers`.
+   */
   readonly contentType: string;
   serialize(data: unknown, context: SerializerContext): Uint8Array | Promise<Uint8Array>;
   deserialize(body: Uint8Array, context: SerializerContext): unknown;

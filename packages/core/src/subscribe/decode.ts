@@ -1,7 +1,7 @@
 import { BusError, ConnectionError, SerializationError } from '../errors.ts';
 import { decompress } from '../serializer/compression.ts';
 import type { SerializerRegistry } from '../serializer/registry.ts';
-import type { SerializerContext } from '../serializer/serializer.ts';
+import type { Serializer, SerializerContext } from '../serializer/serializer.ts';
 import type { TopicTable } from '../topic/table.ts';
 import { validatePayload } from '../topic/validate.ts';
 import type { IncomingMessage } from './message.ts';
@@ -53,12 +53,13 @@ function decodeBody(message: IncomingMessage, decoding: Decoding, asked?: string
 
 function deserialize(message: IncomingMessage, decoding: Decoding, asked?: string): void | Promise<void> {
   const { record } = message;
-  const serializer = decoding.serializers.find(record.contentType);
+  const context = contextOf(message, asked);
+  const serializer = serializerOf(context.topic, record.contentType, decoding);
   // A copy: the handler may write into what it gets, and `body` is for the next attempt, the dead letter, and others.
   if (serializer === undefined) return accept(message, new Uint8Array(message.bytes), decoding);
   let data: unknown;
   try {
-    data = serializer.deserialize(message.bytes, contextOf(message, asked));
+    data = serializer.deserialize(message.bytes, context);
   } catch (error) {
     throw undecodable(asked ?? record.topic, error);
   }
@@ -69,6 +70,16 @@ function deserialize(message: IncomingMessage, decoding: Decoding, asked?: strin
       throw undecodable(asked ?? record.topic, error);
     },
   );
+}
+
+/** The one that the topic is written with, where it is of this type: two topics may have two of one type. */
+function serializerOf(
+  topic: string,
+  contentType: string | undefined,
+  { topics, serializers }: Decoding,
+): Serializer | undefined {
+  const { serializer } = topics.get(topic);
+  return serializer.contentType === contentType ? serializer : serializers.find(contentType);
 }
 
 function accept(message: IncomingMessage, data: unknown, { topics }: Decoding): void | Promise<void> {
