@@ -63,7 +63,9 @@ export async function createBus(options: BusOptions = {}): Promise<Bus> {
   const topics = new TopicTable(topicRules(options.topics, deadLetter, broker), serializer);
   const source = options.source ?? DEFAULT_SOURCE;
   const tokens = new Map<string, string>();
-  const { limits } = broker.capabilities;
+  const { maxBodyBytes } = broker.capabilities.limits;
+  const maxDecompressedBytes = Math.min(maxBodyBytes * DECOMPRESSION_FACTOR, DECOMPRESSION_LIMIT);
+  const publishTimeout = options.publishTimeout ?? DEFAULTS.publishTimeout;
 
   const host: BrokerHost = {
     busId: uuidv7(),
@@ -103,7 +105,7 @@ export async function createBus(options: BusOptions = {}): Promise<Bus> {
     publisher: new Publisher(broker, clock, {
       maxPending: options.maxPending ?? DEFAULTS.maxPending,
       whenFull: options.whenFull ?? 'wait',
-      publishTimeout: options.publishTimeout ?? DEFAULTS.publishTimeout,
+      publishTimeout,
     }),
     decoding: {
       topics,
@@ -113,7 +115,7 @@ export async function createBus(options: BusOptions = {}): Promise<Bus> {
         ...ownSerializers(options.topics),
         serializer,
       ]),
-      maxDecompressedBytes: Math.min(limits.maxBodyBytes * DECOMPRESSION_FACTOR, DECOMPRESSION_LIMIT),
+      maxDecompressedBytes,
     },
     retry: retryPolicy(options.retry),
     deadLetter,
@@ -124,14 +126,15 @@ export async function createBus(options: BusOptions = {}): Promise<Bus> {
     capabilities: broker.capabilities,
     source,
     compress: options.compress,
+    maxDecompressedBytes,
   };
   return new MessageBus({
     core,
     connection,
-    sender: new Sender(core, connection, defaults, options.middleware ?? [], tokens),
+    sender: new Sender(core, connection, defaults, publishTimeout, options.middleware ?? [], tokens),
     requestTimeout: options.requestTimeout ?? DEFAULTS.requestTimeout,
     closeTimeout: options.closeTimeout ?? DEFAULTS.closeTimeout,
-    subscribeTimeout: options.publishTimeout ?? DEFAULTS.publishTimeout,
+    subscribeTimeout: publishTimeout,
   });
 }
 

@@ -21,6 +21,8 @@ export interface RecordDefaults {
   readonly capabilities: Capabilities;
   readonly source: string;
   readonly compress: PublishOptions['compress'];
+  /** What its readers decompress at most. */
+  readonly maxDecompressedBytes: number;
 }
 
 /** Keeps a record for later, in place of sending it. */
@@ -61,8 +63,13 @@ export function buildRecord(
   if (topic.schema !== undefined && internal?.channel !== 'reply') {
     // What is sent is the input: the other end validates again, and a schema's output need not be its own valid input.
     const valid = validatePayload(topic.schema, data, topic.name);
-    if (valid instanceof Promise)
-      return valid.then(() => serialize(topic, data, options, now, defaults, internal));
+    if (valid instanceof Promise) {
+      // Now, as it is: what its owner changes meanwhile was not validated.
+      const record = (async () => serialize(topic, data, options, now, defaults, internal))();
+      // That it is not valid says more than that it cannot be serialized.
+      record.catch(() => {});
+      return valid.then(() => record);
+    }
   }
   return serialize(topic, data, options, now, defaults, internal);
 }
@@ -122,6 +129,15 @@ function compressed(
   const chosen = wanted === undefined ? undefined : chooseCompression(wanted, body.length);
   if (chosen === undefined)
     return toRecord(topic, body, contentType, undefined, options, now, defaults, internal);
+  const { broker, maxDecompressedBytes } = defaults;
+  if (body.length > maxDecompressedBytes) {
+    throw new MessageTooLargeError(
+      `the body has ${body.length} bytes, and readers on ${broker} decompress at most ${maxDecompressedBytes}`,
+      body.length,
+      maxDecompressedBytes,
+      { topic: topic.name, broker },
+    );
+  }
   return compress(chosen.encoding, body, chosen.level).then((smaller) =>
     smaller.length < body.length
       ? toRecord(topic, smaller, contentType, chosen.encoding, options, now, defaults, internal)

@@ -1,10 +1,11 @@
 import { CircuitBreaker, type CircuitBreakerOptions } from '../breaker/circuit-breaker.ts';
+import { atMost } from '../clock.ts';
 import { checkOptions } from '../config/check.ts';
 import type { Core } from '../core.ts';
 import type { Edited } from '../dead-letter/dead-letters.ts';
 import { copy } from '../dead-letter/record.ts';
 import type { BusRecord, Extensions } from '../envelope/record.ts';
-import { AbortError, CircuitOpenError, NoRespondersError, ValidationError } from '../errors.ts';
+import { AbortError, CircuitOpenError, NoRespondersError, TimeoutError, ValidationError } from '../errors.ts';
 import type { Connection } from '../lifecycle/connection.ts';
 import { composePublish, type Middleware, type Outgoing } from '../middleware/middleware.ts';
 import type { Message } from '../subscribe/message.ts';
@@ -22,6 +23,8 @@ export class Sender {
   readonly #core: Omit<Core, 'publish'>;
   readonly #connection: Connection;
   readonly #defaults: RecordDefaults;
+  /** Milliseconds that a publish waits for those of its key that are in their middleware. */
+  readonly #patience: number;
   readonly #breakers = new Map<string, CircuitBreaker>();
   /** What brokers gave us to cancel delayed messages with, until the receipt is handed out. */
   readonly #tokens: Map<string, string>;
@@ -36,12 +39,14 @@ export class Sender {
     core: Omit<Core, 'publish'>,
     connection: Connection,
     defaults: RecordDefaults,
+    patience: number,
     middleware: readonly Middleware[],
     tokens: Map<string, string>,
   ) {
     this.#core = core;
     this.#connection = connection;
     this.#defaults = defaults;
+    this.#patience = patience;
     this.#middleware = middleware;
     this.#tokens = tokens;
   }
@@ -146,7 +151,7 @@ export class Sender {
     internal: Internal | undefined,
   ): Promise<Receipt> {
     const place = options?.key === undefined ? undefined : this.#order.take(topic.name, options.key);
-    const outgoing: Outgoing = { topic: topic.name, data, options: options ?? {}, kind };
+    const outgoing: Outgoing = { topic: topic.name, data: owned(data), options: options ?? {}, kind };
     const send = composePublish(this.#middleware, async (changed) => {
       checkOptions('publish option', changed.options, PUBLISH_SPEC);
       return this.#send(
@@ -206,13 +211,27 @@ export class Sender {
   ): Promise<Receipt> {
     let sent: Promise<Receipt>;
     try {
-      const [made] = await Promise.all([record, place.before]);
+      const [made] = await Promise.all([record, place.before && this.#turn(place.before)]);
       sent = this.#hand(made, stage);
     } finally {
       // Whoever comes next need not wait for the broker.
       place.done();
     }
     return sent;
+  }
+
+  /** Middleware may take its time, but one that waits for a publish of the same key, which waits for it, has no end. */
+  async #turn(before: Promise<void>): Promise<void> {
+    let hasCome = false;
+    const come = before.then(() => {
+      hasCome = true;
+    });
+    await atMost(this.#core.clock, come, this.#patience);
+    if (!hasCome) {
+      throw new TimeoutError(
+        `an earlier publish of its key was still in its middleware after ${this.#patience} ms; middleware must not wait for a publish of the key that it is handling`,
+      );
+    }
   }
 
   #hand(record: BusRecord, stage: Stage | undefined): Promise<Receipt> {
@@ -314,6 +333,12 @@ export class Sender {
     for (const breaker of this.#breakers.values()) breaker.stop();
     this.#breakers.clear();
   }
+}
+
+/** Bytes are copied: their owner may go on using the buffer while middleware takes its time. */
+function owned(data: unknown): unknown {
+  if (!(data instanceof Uint8Array)) return data;
+  return Buffer.isBuffer(data) ? Buffer.from(data) : new Uint8Array(data);
 }
 
 function aborted(topic: string, signal: AbortSignal): AbortError {
