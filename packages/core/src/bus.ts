@@ -37,7 +37,7 @@ import { type Reply, Requester } from './request/requester.ts';
 import { type RespondHandler, responderPlan } from './request/responder.ts';
 import type { BusStats } from './stats.ts';
 import { Consumers } from './subscribe/consumers.ts';
-import { makePlan } from './subscribe/make-plan.ts';
+import { DEFAULT_HANDLER_TIMEOUT, makePlan } from './subscribe/make-plan.ts';
 import type { Message } from './subscribe/message.ts';
 import { STREAM_SPEC, SUBSCRIBE_SPEC, type SubscribeOptions } from './subscribe/options.ts';
 import { checkReceive, type ReceiveOptions } from './subscribe/receive.ts';
@@ -185,11 +185,15 @@ export class MessageBus implements Bus {
   stream<T>(pattern: string, options: Omit<SubscribeOptions, 'ack' | 'concurrency'> = {}): MessageStream<T> {
     assertPattern(pattern);
     checkOptions('stream option', options, STREAM_SPEC);
-    return this.#consumers.stream<T>((handle, onFailed) => {
-      const given = { ...options, concurrency: 1 };
-      const plan = makePlan(pattern, handle, given, this.#core, this.#sender.middleware);
-      return this.#consumers.subscribe({ ...plan, onFailed }, options.signal);
-    }, options.signal);
+    return this.#consumers.stream<T>(
+      (handle, onFailed) => {
+        const given = { ...options, concurrency: 1 };
+        const plan = makePlan(pattern, handle, given, this.#core, this.#sender.middleware);
+        return this.#consumers.subscribe({ ...plan, onFailed }, options.signal);
+      },
+      options.handlerTimeout ?? DEFAULT_HANDLER_TIMEOUT,
+      options.signal,
+    );
   }
 
   async receive(pattern: string, options: ReceiveOptions): Promise<Message[]> {

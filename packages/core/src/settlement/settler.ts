@@ -15,7 +15,7 @@ import type { Flow } from '../subscribe/flow.ts';
 import { IncomingMessage, type MessageOwner, type Settlement } from '../subscribe/message.ts';
 import { timeout } from '../subscribe/options.ts';
 import { Staging } from './staging.ts';
-import { WaitingRoom } from './waiting-room.ts';
+import { type Waiting, WaitingRoom } from './waiting-room.ts';
 
 /** How a consumer wants its messages settled. */
 export interface SettlementRules {
@@ -35,6 +35,8 @@ export interface SettlementRules {
 export interface SettlerHooks {
   /** The message is settled: the next of its key may run. */
   settled(message: IncomingMessage): void;
+  /** Puts back what stands behind it of its key in a batch that has not begun. */
+  holdBack(message: IncomingMessage): void;
   /** Takes away what waits behind a message of its key. */
   takeLane(message: IncomingMessage): readonly IncomingMessage[];
   /** Puts a message whose retry is due, and which the broker could not hold, back in. */
@@ -54,8 +56,14 @@ const STORE_RETRY = { first: 200, longest: 30_000 };
 /** Milliseconds until a message is tried again that could not be decoded in an outage. */
 const OUTAGE_WAIT = 1_000;
 
+/** Milliseconds between two looks at a handler that goes on after it has nacked its message. */
+const HANDLER_WAIT = 50;
+
 /** Milliseconds between two lines in the log about an outage. */
 const OUTAGE_TOLD = 10_000;
+
+/** The error of a nack that is none: nobody has seen the message, so it counts no attempt. */
+export const UNSEEN: Error = new Error('nobody has seen it');
 
 /** Decides and carries out what becomes of each message of one flow. */
 export class Settler implements MessageOwner {
@@ -76,6 +84,11 @@ export class Settler implements MessageOwner {
     this.#core = core;
     this.#hooks = hooks;
     this.#room = new WaitingRoom(core.clock);
+  }
+
+  /** Whether the broker can take its messages back. */
+  get returnable(): boolean {
+    return this.#flow.returnable;
   }
 
   get group(): string | undefined {
@@ -222,6 +235,10 @@ export class Settler implements MessageOwner {
       this.#flow.ack(message.loan);
       return this.#hooks.settled(message);
     }
+    if (error === UNSEEN) {
+      if (this.#flow.returnable) return this.#release(message);
+      return this.#waitHere(message, message.attempt, 0, true);
+    }
     const policy = this.policy(message);
     if (this.#hooks.isOfTheEnd(error)) {
       // Counted, it would be given up before anybody has tried it to the end.
@@ -241,6 +258,7 @@ export class Settler implements MessageOwner {
       this.#core.events.emit('message.retried', { ...this.describe(message), delay });
     }
     const block = this.#rules.retry.order === 'block';
+    if (block) this.#hooks.holdBack(message);
     if (!this.#flow.returnable || this.#core.broker.capabilities.retryDelay === 'none') {
       // For subscriptions that leave nothing on the server, so have nothing there that could wait.
       return this.#waitHere(message, message.attempt + 1, delay, block);
@@ -258,15 +276,29 @@ export class Settler implements MessageOwner {
   /** What came behind it of its key, whether it waits for its turn or for the end of an outage. */
   #takeFollowers(message: IncomingMessage): Delivery[] {
     const followers = this.#hooks.takeLane(message).map(({ loan }) => loan);
-    for (const { message: waiting, keepsLane } of this.#room.takeKey(message.record.key)) {
-      if (keepsLane) this.#hooks.abandonLane(waiting);
-      followers.push(waiting.loan);
-    }
-    return followers;
+    return [...followers, ...this.#leaveRoom(this.#room.takeKey(message.record.key))];
+  }
+
+  /**
+   * Takes away those that wait here for the end of an outage: others may have the time.
+   *
+   * @param only - of these alone
+   */
+  takeUntouched(only?: ReadonlySet<Delivery>): Delivery[] {
+    return this.#leaveRoom(this.#room.takeUntouched(only));
+  }
+
+  #leaveRoom(waiting: readonly Waiting[]): Delivery[] {
+    return waiting.map(({ message, keepsLane }) => {
+      if (keepsLane) this.#hooks.abandonLane(message);
+      return message.loan;
+    });
   }
 
   async #release(message: IncomingMessage): Promise<void> {
-    await this.#flow.release([message.loan]).finally(() => this.#hooks.settled(message));
+    await this.#flow
+      .release([message.loan, ...this.#takeFollowers(message)])
+      .finally(() => this.#hooks.settled(message));
   }
 
   #waitHere(message: IncomingMessage, attempt: number, delay: number, keepsLane: boolean): void {
@@ -274,11 +306,19 @@ export class Settler implements MessageOwner {
     if (keepsLane) message.holdsLane = false;
     this.#hooks.settled(message);
     this.#hooks.heldUp();
-    this.#room.add({ message, attempt, keepsLane }, delay, () => this.#again(message, attempt, keepsLane));
+    const due = (): void => {
+      // Its handler nacked it and goes on: of its key one runs at a time.
+      if (keepsLane && message.phase === 'handling')
+        this.#room.add({ message, attempt, keepsLane }, HANDLER_WAIT, due);
+      else this.#again(message, attempt, keepsLane);
+    };
+    this.#room.add({ message, attempt, keepsLane }, delay, due);
   }
 
   /** No handler has seen it, and none is to see it now: it takes its place in its key's lane again. */
   putBack(message: IncomingMessage): void {
+    // What its middleware has published is published anew.
+    this.staging.drop(message);
     this.#again(message, message.attempt, true);
   }
 

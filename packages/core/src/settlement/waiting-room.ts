@@ -41,10 +41,20 @@ export class WaitingRoom {
 
   /** Takes out those of one key. */
   takeKey(key: string | undefined): Waiting[] {
-    if (key === undefined) return [];
-    const ofKey = [...this.#waiting.values()].filter(({ message }) => message.record.key === key);
-    for (const { message } of ofKey) this.forget(message.loan);
-    return ofKey;
+    return key === undefined ? [] : this.#take(({ message }) => message.record.key === key);
+  }
+
+  /** Takes out those that no handler has seen; of `only`, where it is given. */
+  takeUntouched(only?: ReadonlySet<Delivery>): Waiting[] {
+    return this.#take(
+      ({ message, attempt }) => attempt === message.loan.attempt && (only?.has(message.loan) ?? true),
+    );
+  }
+
+  #take(which: (waiting: Waiting) => boolean): Waiting[] {
+    const taken = [...this.#waiting.values()].filter(which);
+    for (const { message } of taken) this.forget(message.loan);
+    return taken;
   }
 
   /** Takes all out; returns those that no handler has seen. */

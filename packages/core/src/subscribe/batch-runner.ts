@@ -32,7 +32,7 @@ export class BatchRunner {
   }
 
   run(messages: readonly IncomingMessage[]): void {
-    const run: BatchRun = { messages, watched: messages.length, hasBegun: false, isOver: false };
+    const run: BatchRun = { messages, failure: undefined, hasBegun: false, isOver: false };
     for (const message of messages) {
       message.batch = run;
       this.#outcomes.start(message);
@@ -51,29 +51,38 @@ export class BatchRunner {
         return batch.handle(ready);
       },
       succeeded: (message: IncomingMessage) => {
-        if (message.phase !== 'abandoned') this.#outcomes.succeeded(message);
+        if (isAbandoned(message)) return;
+        this.#outcomes.succeeded(message);
+        if (!run.hasBegun) this.leave(run);
       },
       failed: (message: IncomingMessage, error: unknown) => this.#failed(message, error),
     };
     void runBatch(messages, steps).then((error) => {
       if (run.isOver) return;
-      run.isOver = true;
-      if (error === undefined) this.#breaker?.success();
-      else this.#breaker?.failure(error);
-      this.#hooks.slotFreed();
+      const failure = error ?? run.failure;
+      this.#end(run, () =>
+        failure === undefined ? this.#breaker?.success() : this.#breaker?.failure(failure),
+      );
     });
   }
 
-  /** One of a batch is passed over, put back or out of time. */
+  /** One of a batch is done with before its handler has ended: with the last one its slot is free. */
   leave(run: BatchRun): void {
-    if (--run.watched > 0 || run.isOver) return;
+    if (run.isOver || run.messages.some(({ phase }) => phase === 'handling')) return;
+    const { failure } = run;
+    this.#end(run, () => (failure === undefined ? this.#breaker?.forget() : this.#breaker?.failure(failure)));
+  }
+
+  #end(run: BatchRun, tellBreaker: () => void): void {
     run.isOver = true;
-    this.#breaker?.forget();
+    tellBreaker();
     this.#hooks.slotFreed();
   }
 
   /** False when the handler is not to see it; it is settled then, or waits. */
   async #prepare(message: IncomingMessage): Promise<boolean> {
+    // One before it may have held it back already.
+    if (isAbandoned(message)) return false;
     if (this.#outcomes.isExpired(message)) {
       this.#outcomes.skip(message, 'expired');
       return false;
@@ -81,13 +90,15 @@ export class BatchRunner {
     try {
       await this.#outcomes.read(message);
     } catch (error) {
-      if (isOutage(error)) this.#breaker?.failure(error);
-      if (message.phase === 'abandoned') return false;
-      if (isOutage(error)) this.#holdBack(message);
+      if (isAbandoned(message)) return false;
+      if (isOutage(error)) {
+        this.#breaker?.failure(error);
+        this.holdBack(message);
+      }
       this.#outcomes.undecodable(message, error);
       return false;
     }
-    if (message.phase === 'abandoned') return false;
+    if (isAbandoned(message)) return false;
     try {
       if (this.#plan.filter === undefined || this.#plan.filter(message)) return true;
       this.#outcomes.skip(message, 'filtered');
@@ -99,7 +110,7 @@ export class BatchRunner {
 
   /** Something may have come to pass while others of the batch were read. */
   #mayBegin(message: IncomingMessage): boolean {
-    if (message.phase === 'abandoned') return false;
+    if (isAbandoned(message)) return false;
     if (message.isLost) this.#outcomes.pass(message);
     else if (this.#hooks.mustWait(message)) this.#outcomes.putBack(message);
     else return true;
@@ -108,13 +119,18 @@ export class BatchRunner {
   }
 
   #failed(message: IncomingMessage, error: unknown): void {
-    if (message.phase === 'abandoned') return;
-    if (this.#plan.retry.order === 'block') this.#holdBack(message);
-    this.#outcomes.failed(message, readable(error));
+    if (isAbandoned(message)) return;
+    const run = message.batch!;
+    const cause = readable(error);
+    if (this.#plan.retry.order === 'block') this.holdBack(message);
+    this.#outcomes.failed(message, cause);
+    if (run.hasBegun) return;
+    run.failure ??= cause;
+    this.leave(run);
   }
 
   /** Those of its key in the batch behind it must not pass it: they wait for it like those that are not in the batch. */
-  #holdBack(message: IncomingMessage): void {
+  holdBack(message: IncomingMessage): void {
     const run = message.batch!;
     const { key } = message.record;
     if (key === undefined || run.hasBegun || this.#outcomes.isAtMostOnce(message)) return;
@@ -126,3 +142,5 @@ export class BatchRunner {
     }
   }
 }
+
+const isAbandoned = ({ phase }: IncomingMessage): boolean => phase === 'abandoned';

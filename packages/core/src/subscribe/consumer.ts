@@ -59,7 +59,8 @@ export class Consumer {
     this.#matches = rememberingMatcher(plan.pattern);
     this.#runner = new Runner(plan, core, {
       mayRun: () => this.#mayRun(),
-      isPaused: () => this.#paused.size > 0 && !this.closed,
+      // What cannot be given back is still handled before the end.
+      mustWait: ({ owner }) => this.#paused.size > 0 && (!this.closed || (owner as Settler).returnable),
       breakerOpened: () => void this.#pause('breaker').catch(() => {}),
       breakerHalfOpened: () => this.#resume('breaker'),
     });
@@ -100,7 +101,7 @@ export class Consumer {
       {
         delivered: (deliveries) => this.#delivered(deliveries, flow, settler),
         lost: (deliveries) => this.#lost(deliveries, settler),
-        recalled: (deliveries) => this.#recalled(deliveries, flow),
+        recalled: (deliveries) => this.#recalled(deliveries, flow, settler),
         failed: (error) => this.#failed(error),
         acked: (acks, refused) => this.#acked(acks, refused, settler),
         ackUnknown: (deliveries, error) => this.#ackUnknown(deliveries, error),
@@ -109,13 +110,20 @@ export class Consumer {
     const { scheduler, deadlines } = this.#runner;
     const settler: Settler = new Settler(flow, this.plan, this.#core, {
       settled: (message) => this.#runner.settled(message),
-      takeLane: (message) => scheduler.takeLane(message),
+      holdBack: (message) => this.#runner.holdBack(message),
+      takeLane: (message) => {
+        const lane = scheduler.takeLane(message);
+        // Of its key, but of another flow: not this one's to give back.
+        for (const other of lane) if (other.owner !== settler) scheduler.add(other);
+        return lane.filter((other) => other.owner === settler);
+      },
       again: (message, heldLane) => {
         if (this.#paused.size > 0 && flow.returnable) {
           // Due while nothing may run here: others may have the time.
           if (heldLane) scheduler.laneFreed(message);
           const untouched = message.attempt === message.loan.attempt;
-          (untouched ? flow.release([message.loan]) : flow.nack(message.loan, 0)).catch(() => {});
+          if (untouched) this.#release(flow, [message.loan, ...settler.takeUntouched()]);
+          else flow.nack(message.loan, 0).catch(() => {});
           return;
         }
         if (heldLane) scheduler.again(message);
@@ -226,10 +234,10 @@ export class Consumer {
   }
 
   /** Others may have the time for those that still wait here. */
-  #recalled(deliveries: readonly Delivery[], flow: Flow): void {
+  #recalled(deliveries: readonly Delivery[], flow: Flow, settler: Settler): void {
     const { scheduler } = this.#runner;
     const recalled = new Set(deliveries);
-    const untouched: Delivery[] = [];
+    const untouched = settler.takeUntouched(recalled);
     for (const message of scheduler.takeAll()) {
       if (recalled.has(message.loan)) untouched.push(message.loan);
       else scheduler.add(message);
@@ -310,10 +318,7 @@ export class Consumer {
     for (const { flow, settler } of this.#flows) {
       const own = waiting.filter((message) => message.owner === settler);
       if (flow.returnable)
-        this.#release(
-          flow,
-          own.map((message) => message.loan),
-        );
+        this.#release(flow, [...own.map((message) => message.loan), ...settler.takeUntouched()]);
       else if (!this.closed) for (const message of own) scheduler.add(message);
     }
   }

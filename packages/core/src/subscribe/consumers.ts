@@ -117,6 +117,7 @@ export class Consumers {
       handle: (message: Message<T>) => Promise<void>,
       failed: (error: BusError) => void,
     ) => Promise<Subscription>,
+    handlerTimeout: number,
     signal: AbortSignal | undefined,
   ): MessageStream<T> {
     const { stream, end } = openStream<T>(async (handle) => {
@@ -144,7 +145,7 @@ export class Consumers {
         forget();
         throw error;
       }
-    });
+    }, handlerTimeout);
     return stream;
   }
 

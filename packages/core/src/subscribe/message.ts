@@ -91,8 +91,8 @@ export type Settlement = 'ack' | 'nack' | 'deadLetter';
 /** A batch that is being handled: it holds one slot, until its handler ends or none of its messages is waited for. */
 export interface BatchRun {
   readonly messages: readonly IncomingMessage[];
-  /** Messages that are neither passed over nor out of time. */
-  watched: number;
+  /** The first error before its handler was called. */
+  failure: unknown;
   /** Its handler has been called. */
   hasBegun: boolean;
   isOver: boolean;

@@ -1,4 +1,5 @@
 import type { Core } from '../core.ts';
+import { LeaseLostError } from '../errors.ts';
 import type { Settler } from '../settlement/settler.ts';
 import type { Deadlines } from './deadlines.ts';
 import { decode } from './decode.ts';
@@ -61,6 +62,9 @@ export class Outcomes {
     this.#deadlines.end(message);
     message.phase = 'abandoned';
     message.isLost = true;
+    message.abort(
+      new LeaseLostError(`message ${message.id} waits for its turn again`, { topic: message.topic }),
+    );
     // Its successor's from here on.
     message.holdsLane = false;
     settlerOf(message).putBack(message);

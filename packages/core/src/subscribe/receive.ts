@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../clock.ts';
 import { checkArgument, checkOptions, integer, milliseconds, type Spec } from '../config/check.ts';
 import { ClosedError } from '../errors.ts';
+import { UNSEEN } from '../settlement/settler.ts';
 import type { Consumer } from './consumer.ts';
 import type { Message } from './message.ts';
 import { from, group, SUBSCRIBE_SPEC, type SubscribeOptions } from './options.ts';
@@ -179,7 +180,7 @@ export class Puller {
     const call = [...this.#calls].find(({ max, messages }) => messages.length < max);
     if (call === undefined) {
       // It took its time to be read, and nobody waits any more.
-      message.nack({ delay: 0 }).catch(() => {});
+      message.nack({ error: UNSEEN }).catch(() => {});
       return;
     }
     call.messages.push(message);

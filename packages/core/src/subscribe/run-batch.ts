@@ -55,18 +55,22 @@ async function runWrapped(
     const ended = run()
       .then(
         () => steps.succeeded(message),
-        (error: unknown) => steps.failed(message, error),
+        (error: unknown) => {
+          chain.hasFailed = true;
+          steps.failed(message, error);
+        },
       )
       .finally(() => atEnd.resolve(undefined));
-    return { message, arrived: atEnd.promise, outcome, ended };
+    const chain = { message, arrived: atEnd.promise, outcome, ended, hasFailed: false };
+    return chain;
   });
   const arrived = await Promise.all(chains.map((chain) => chain.arrived));
   const batch: Message[] = [];
-  for (const [place, { message, outcome }] of chains.entries()) {
+  for (const [place, { message, outcome, hasFailed }] of chains.entries()) {
     const inner = arrived[place];
     if (inner === undefined) continue;
     // It ran out of time here, or waits for another of its key.
-    if (message.phase === 'abandoned') outcome.reject(leaseLost(message));
+    if (hasFailed || message.phase === 'abandoned') outcome.reject(leaseLost(message));
     else batch.push(inner);
   }
   let failure: unknown;

@@ -15,8 +15,8 @@ import { type Scheduler, SingleScheduler } from './scheduler.ts';
 export interface RunnerHooks {
   /** Whether handlers may start at all. */
   mayRun(): boolean;
-  /** Whether what was being read meanwhile is to wait after all. */
-  isPaused(): boolean;
+  /** Whether one that was being read is to wait after all. */
+  mustWait(message: IncomingMessage): boolean;
   breakerOpened(): void;
   breakerHalfOpened(): void;
 }
@@ -91,6 +91,11 @@ export class Runner {
     this.freeLane(message);
   }
 
+  /** Puts back what stands behind it of its key in a batch that has not begun. */
+  holdBack(message: IncomingMessage): void {
+    if (message.batch !== undefined) this.#batches.holdBack(message);
+  }
+
   freeLane(message: IncomingMessage): void {
     if (!message.holdsLane) return;
     message.holdsLane = false;
@@ -134,7 +139,7 @@ export class Runner {
   }
 
   #mustWait(message: IncomingMessage): boolean {
-    return this.#hooks.isPaused() && message.settlement === undefined;
+    return this.#hooks.mustWait(message) && message.settlement === undefined;
   }
 
   #handle(message: IncomingMessage): void {
@@ -189,9 +194,9 @@ export class Runner {
   }
 
   #undecodable(message: IncomingMessage, error: unknown): void {
+    if (message.phase === 'abandoned') return;
     if (isOutage(error)) this.#breaker?.failure(error);
     else this.#breaker?.forget();
-    if (message.phase === 'abandoned') return;
     this.#outcomes.undecodable(message, error);
     this.#slotFreed();
   }

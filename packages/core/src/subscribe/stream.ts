@@ -19,9 +19,11 @@ export interface StreamSource {
  * when the loop is left by `break` or by an error, is not (the two look alike from here), and comes again to the group.
  *
  * @param open - subscribes with the given handler; called with the first message asked for
+ * @param handlerTimeout - milliseconds that a message may take, from when it was taken
  */
 export function openStream<T>(
   open: (handle: (message: Message<T>) => Promise<void>) => Promise<StreamSource>,
+  handlerTimeout: number,
 ): {
   readonly stream: MessageStream<T>;
   /** Ends the stream from outside: the loop ends, with the error if there is one. */
@@ -36,13 +38,17 @@ export function openStream<T>(
 
   const take = (offer: (typeof offered)[number]): IteratorResult<Message<T>> => {
     current = offer.done;
+    offer.message.extend(handlerTimeout);
     return { done: false, value: offer.message };
   };
   const handle = (message: Message<T>): Promise<void> => {
     const offer = { message, done: Promise.withResolvers<void>() };
     const next = waiting.shift();
-    if (next === undefined) offered.push(offer);
-    else next.resolve(take(offer));
+    if (next === undefined) {
+      // Its time begins when it is taken.
+      message.extend(Number.POSITIVE_INFINITY);
+      offered.push(offer);
+    } else next.resolve(take(offer));
     return offer.done.promise;
   };
   let failure: BusError | undefined;
