@@ -97,3 +97,76 @@ it('keeps a paused live batch in order whenever its retries become due', async (
   await test.clock.advance(1_000);
   expect(seen.filter((one) => one.startsWith('k'))).toEqual(['k 1', 'k 2', 'k 1', 'k 2']);
 });
+
+it('loses no ephemeral message behind a failing durable one of its key', async () => {
+  await using test = await createTestBus({ topics: { 'e.#': { durability: 'ephemeral' } } });
+  const seen: string[] = [];
+  await test.bus.subscribe(
+    '#',
+    async (message) => {
+      seen.push(`${message.topic} ${message.attempt}`);
+      await new Promise<void>((resolve) => void test.clock.setTimeout(resolve, 20));
+      if (message.topic === 'd.x') throw new Error('no');
+    },
+    {
+      group: 'g',
+      order: 'block',
+      prefetch: 4,
+      retry: { initialDelay: 100, maxRetries: 1 },
+      deadLetter: false,
+    },
+  );
+  await test.bus.publish('d.x', 1, { key: 'k' });
+  await test.clock.settle();
+  await test.bus.publish('e.x', 1, { key: 'k' });
+  await test.clock.advance(5_000);
+  expect(seen.toSorted()).toEqual(['d.x 1', 'd.x 2', 'e.x 1']);
+});
+
+it('does not handle a nacked message again beside the handler that goes on', async () => {
+  await using test = await createTestBus({ topics: { t: { durability: 'ephemeral' } } });
+  let running = 0;
+  const seen: number[] = [];
+  await test.bus.subscribe(
+    't',
+    async (message) => {
+      seen.push(++running);
+      if (message.data === 1 && message.attempt === 1) await message.nack({ delay: 0 });
+      await new Promise<void>((resolve) => void test.clock.setTimeout(resolve, 100));
+      running--;
+    },
+    { group: 'g', order: 'block', concurrency: 4 },
+  );
+  for (const n of [1, 2]) await test.bus.publish('t', n, { key: 'k' });
+  await test.clock.advance(5_000);
+  expect(seen).toEqual([1, 1, 1]);
+});
+
+it('handles nothing that was still being read when its subscription ended', async () => {
+  const [reading, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const serializer: Serializer = {
+    contentType: 'application/x-slow',
+    serialize: (data) => Buffer.from(JSON.stringify(data)),
+    async deserialize(body) {
+      reading.resolve();
+      await gate.promise;
+      return JSON.parse(Buffer.from(body).toString());
+    },
+  };
+  await using test = await createTestBus({ serializer });
+  const seen: string[] = [];
+  const subscribe = (name: string) =>
+    test.bus.subscribe('t', ({ attempt }) => void seen.push(`${name} ${attempt}`), { group: 'g' });
+  const first = await subscribe('first');
+  await test.bus.publish('t', 1);
+  await reading.promise;
+  const left = first.unsubscribe();
+  await test.clock.settle();
+  await left;
+  gate.resolve();
+  await test.clock.settle();
+  expect(seen).toEqual([]);
+  await subscribe('second');
+  await test.clock.advance(10);
+  expect(seen).toEqual(['second 1']);
+});

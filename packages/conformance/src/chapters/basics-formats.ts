@@ -137,7 +137,7 @@ export const basicsFormats: readonly Case[] = chapter('basics', [
       }
       const letters = await collectDeadLetters(t, bus, dead);
       const fail = (): never => assert.fail('it is to be a dead letter');
-      await bus.subscribe(mine, fail, { group: t.name() });
+      await bus.subscribe(mine, fail, { group: t.name('failing') });
       assert.deepEqual((await arrival(t, letters, () => bus.publish(mine, data))).data, data);
     },
   },
