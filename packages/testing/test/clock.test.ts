@@ -130,6 +130,25 @@ it('runs calls one after the other', async () => {
   expect(clock.now()).toBe(START.getTime() + 20);
 });
 
+it('rests beside another clock that moves at the same time', async () => {
+  const clocks = [setUp(), setUp(), setUp()];
+  for (const { at } of clocks) at(10, 'a');
+  await Promise.all(clocks.map(({ clock }) => clock.advance(10)));
+  for (const { log } of clocks) expect(log).toEqual(['a at 10']);
+});
+
+it('waits for the immediates that others set beside another clock that moves at the same time', async () => {
+  const { clock, log } = setUp();
+  const other = setUp();
+  const chain = async (): Promise<void> => {
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+    log.push('chain');
+  };
+  void chain();
+  await Promise.all([clock.settle(), other.clock.settle()]);
+  expect(log).toEqual(['chain']);
+});
+
 it('gives up when something goes on for ever without time passing, or with a timer that sets the next', async () => {
   const clock = new VirtualClock({ patience: 50 });
   let on = true;

@@ -5,16 +5,29 @@ import { TimeoutError } from '@ambus/core';
 /** Turns in a row in which nothing may happen: one may lie between the end of one promise chain and what it starts. */
 const QUIET_TURNS = 3;
 
-/** What keeps the process busy without time having to pass: the event loop's next turn, and files being read and closed. */
-const BUSY = /^(Immediate|FSReq|CloseReq)/;
+/** Files that are being read and closed keep the process busy without time having to pass; so do others' immediates. */
+const BUSY = /^(FSReq|CloseReq)/;
+
+/** On the global object: the clocks of two copies of this package do not take each other's turns for business either. */
+const TURNS = Symbol.for('ambus.testing.turns.1');
+const shared = globalThis as { [TURNS]?: number };
+shared[TURNS] ??= 0;
 
 /** Everything that was put off to the end of this turn of the event loop has run. */
 function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  shared[TURNS]!++;
+  return new Promise((resolve) => {
+    setImmediate(() => {
+      shared[TURNS]!--;
+      resolve();
+    });
+  });
 }
 
 function isBusy(): boolean {
-  return process.getActiveResourcesInfo().some((resource) => BUSY.test(resource));
+  const resources = process.getActiveResourcesInfo();
+  const immediates = resources.filter((resource) => resource === 'Immediate').length;
+  return immediates > shared[TURNS]! || resources.some((resource) => BUSY.test(resource));
 }
 
 /**
