@@ -52,6 +52,54 @@ it('hits a share, the same records with the same seed', async () => {
   expect(await run(8)).not.toEqual(failed);
 });
 
+const thrower = (): never => {
+  throw new RangeError('no such field');
+};
+
+it('refuses a publish whose condition throws, naming it, and counts no fault', async () => {
+  await using test = await createTestBus();
+  const fault = test.faults.drop({ on: 'publish', topic: 'a', when: thrower });
+  await expect(test.bus.publish('a', 1)).rejects.toMatchObject({
+    code: 'CONFIG',
+    retryable: false,
+    message: 'the "when" of a fault rule (drop on publish) threw: no such field',
+    cause: { name: 'RangeError' },
+  });
+  expect(fault.hits).toBe(0);
+  await test.bus.publish('b', 1);
+});
+
+it.each(['delivery', 'ack'] as const)(
+  'goes on where a condition throws on %s, and the clock tells',
+  async (on) => {
+    await using test = await createTestBus();
+    const { bus, clock } = test;
+    const got: unknown[] = [];
+    for (const topic of ['a', 'b']) {
+      await bus.subscribe(topic, ({ data }) => void got.push(`${topic}${data}`), { group: 'g' });
+    }
+    const fault = test.faults.drop({ on, topic: 'a', when: thrower });
+    await bus.publishMany([1, 2].flatMap((data) => ['a', 'b'].map((topic) => ({ topic, data }))));
+    await expect(clock.settle()).rejects.toThrow(`the "when" of a fault rule (drop on ${on}) threw`);
+    await clock.advance(60_000);
+    expect(got.sort()).toEqual(['a1', 'a2', 'b1', 'b2']);
+    expect(bus.stats().acked).toBe(4);
+    fault.remove();
+    await bus.publish('a', 3);
+    await clock.settle();
+    expect(got).toContain('a3');
+  },
+);
+
+it('lets an answer arrive although a condition throws on it', async () => {
+  await using test = await createTestBus();
+  await test.bus.respond('ask', () => 'answer');
+  const readsHeaders = (record: { channel: string }): boolean => record.channel === 'reply' && thrower();
+  test.faults.drop({ on: 'delivery', when: readsHeaders });
+  expect((await test.bus.request('ask')).data).toBe('answer');
+  await expect(test.clock.settle()).rejects.toThrow('"when" of a fault rule');
+});
+
 it.each<[unknown, RegExp]>([
   [{ fault: 'explode', on: 'publish' }, /"fault" must be "fail" or "drop"/],
   [{ fault: 'fail' }, /"on" must be "publish" or "delivery"/],

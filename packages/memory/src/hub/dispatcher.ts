@@ -51,10 +51,20 @@ export class Dispatcher {
     const list = this.#list;
     this.#list = [];
     this.#armed = false;
-    for (const target of list) {
-      target.scheduled = false;
-      target.dispatch();
+    let next = 0;
+    try {
+      while (next < list.length) {
+        const target = list[next++]!;
+        target.scheduled = false;
+        target.dispatch();
+      }
+    } finally {
+      // One that throws must not keep from the others what is theirs.
+      if (next < list.length) {
+        this.#list.push(...list.slice(next));
+        this.wake();
+      }
+      this.#after();
     }
-    this.#after();
   };
 }

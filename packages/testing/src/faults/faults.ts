@@ -2,6 +2,8 @@ import {
   asBusError,
   type BusError,
   type BusRecord,
+  type Clock,
+  ConfigError,
   ConnectionError,
   check,
   compilePattern,
@@ -50,6 +52,8 @@ const PLACES = ['publish', 'delivery', 'ack', 'nack'] as const;
 
 class ActiveRule implements Fault {
   hits = 0;
+  /** Whether it was told that its condition throws. */
+  told = false;
   readonly rule: FaultRule;
   readonly remove: () => void;
   readonly #matches: (topic: string) => boolean;
@@ -160,17 +164,46 @@ export class Faults {
     return structuredClone(this.#counts);
   }
 
-  /** @internal What is to happen to a record; undefined for nothing. */
-  decide(place: FaultPlace, record: BusRecord): Verdict | undefined {
+  /**
+   * @internal What is to happen to a record; undefined for nothing.
+   *
+   * A condition that throws refuses a publish. Elsewhere nobody is there to take the error, and a sink must not throw:
+   * nothing happens to the record, and `clock` throws, once for each rule.
+   */
+  decide(place: FaultPlace, record: BusRecord, clock: Clock): Verdict | undefined {
     const counts = this.#counts[place];
     counts.seen++;
+    let broken: { readonly rule: ActiveRule; readonly error: BusError } | undefined;
     // Every rule looks, so that what one counts does not depend on the others.
-    const struck = [...this.#rules[place]].filter((rule) => rule.strikes(record))[0];
+    const struck = [...this.#rules[place]].filter((rule) => {
+      try {
+        return rule.strikes(record);
+      } catch (error) {
+        broken ??= { rule, error: conditionError(rule.rule, record.topic, error) };
+        return false;
+      }
+    })[0];
+    if (broken !== undefined) {
+      const { rule, error } = broken;
+      if (place === 'publish') return { fault: 'fail', error, delay: 0 };
+      if (!rule.told) clock.setTimeout(() => raise(error), 0);
+      rule.told = true;
+      return undefined;
+    }
     if (struck === undefined) return undefined;
     struck.hits++;
     counts[struck.rule.fault]++;
     return verdict(struck.rule, place, record.topic);
   }
+}
+
+function raise(error: BusError): never {
+  throw error;
+}
+
+function conditionError({ fault, on }: FaultRule, topic: string, cause: unknown): ConfigError {
+  const said = cause instanceof Error ? cause.message : String(cause);
+  return new ConfigError(`the "when" of a fault rule (${fault} on ${on}) threw: ${said}`, { topic, cause });
 }
 
 function verdict(rule: FaultRule, place: FaultPlace, topic: string): Verdict {

@@ -7,7 +7,7 @@ export function faultyInbox(sink: InboxSink, faults: Faults, clock: () => Clock)
   const line = new DelayLine<readonly BusRecord[]>(clock, sink);
   return (records) => {
     for (const record of records) {
-      const verdict = faults.decide('delivery', record);
+      const verdict = faults.decide('delivery', record, clock());
       if (verdict?.fault === 'drop' || verdict?.fault === 'fail') continue;
       line.add(verdict?.fault === 'duplicate' ? [record, record] : [record], verdict?.delay ?? 0);
     }

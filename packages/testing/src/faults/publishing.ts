@@ -49,7 +49,7 @@ export class FaultyPublisher {
     };
     let delay = 0;
     for (const [index, record] of records.entries()) {
-      const verdict = this.#faults.decide('publish', record);
+      const verdict = this.#faults.decide('publish', record, this.#clock());
       if (verdict?.fault === 'drop') continue;
       if (verdict?.fault === 'fail') {
         call.failures.push({ index, error: verdict.error });

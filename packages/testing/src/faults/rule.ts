@@ -11,7 +11,7 @@ export interface FaultSelection {
   readonly on: FaultPlace;
   /** Topic, or pattern, of the record. */
   readonly topic?: string | undefined;
-  /** While this returns true. */
+  /** While this returns true. When it throws, the publish is refused; at another place the clock throws, and nothing else happens. */
   readonly when?: ((record: BusRecord) => boolean) | undefined;
   /** Of the records that are left, only this one or these, counted from 1 since the rule was added. */
   readonly nth?: number | readonly number[] | undefined;

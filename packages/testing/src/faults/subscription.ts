@@ -59,7 +59,7 @@ export class FaultySubscription implements Sink, BrokerSubscription {
       untouched = [];
     };
     for (const delivery of deliveries) {
-      const verdict = this.#faults.decide('delivery', delivery.record);
+      const verdict = this.#faults.decide('delivery', delivery.record, this.#clock());
       if (verdict === undefined && this.#line.isOpen) {
         untouched.push(delivery);
       } else {
@@ -124,7 +124,7 @@ export class FaultySubscription implements Sink, BrokerSubscription {
     let delay = 0;
     for (const delivery of deliveries) {
       if (this.#copies.has(delivery)) continue;
-      const verdict = this.#faults.decide(place, delivery.record);
+      const verdict = this.#faults.decide(place, delivery.record, this.#clock());
       delay = Math.max(delay, verdict?.delay ?? 0);
       if (verdict?.fault === 'drop') this.#forget(delivery);
       else if (verdict?.fault !== 'fail') {
