@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { MemoryHub } from '../src/index.ts';
 import { connect, failure, record, series } from './support/bus.ts';
 import { ManualClock, settled } from './support/clock.ts';
@@ -55,6 +55,32 @@ describe('browse', () => {
     expect(pages).toEqual([['a0', 'a1'], ['a2', 'a3'], ['a4']]);
     expect(await bus.broker.admin.browse('none', undefined, 2)).toEqual({ records: [], cursor: undefined });
     expect(await failure(bus.broker.admin.browse('t', 'x', 2))).toMatchObject({ code: 'VALIDATION' });
+  });
+
+  it('lets others run between the pages of a long scan', async () => {
+    const bus = await connect(new MemoryHub());
+    await bus.publish(series('t', 20));
+    let turns = 0;
+    const turn = (): void => {
+      turns++;
+      if (turns < 10) setImmediate(turn);
+    };
+    setImmediate(turn);
+    let cursor: string | undefined;
+    for (let page = 0; page < 10; page++) {
+      ({ cursor } = await bus.broker.admin.browse('t', cursor, 2));
+    }
+    expect(turns).toBe(10);
+  });
+
+  it('works beside the fake timers of a test runner', async () => {
+    const bus = await connect(new MemoryHub());
+    vi.useFakeTimers();
+    try {
+      expect(await bus.broker.admin.browse('t', undefined, 2)).toMatchObject({ records: [] });
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('goes on from a cursor whose record is gone', async () => {

@@ -172,6 +172,24 @@ it('has handled a long backlog when the clock has settled', async () => {
   expect(bus.stats().acked).toBe(2_000);
 });
 
+it('has scanned long dead letters when the clock has settled', async () => {
+  await using test = await createTestBus({ retry: { maxRetries: 0 } });
+  const { bus, clock } = test;
+  const fail = (): void => {
+    throw new Error('never');
+  };
+  await bus.subscribe('jobs', fail, { group: 'g', prefetch: 1_000 });
+  await bus.publishMany(Array.from({ length: 2_000 }, (_, data) => ({ topic: 'jobs', data })));
+  await clock.settle();
+  const discarded = bus.deadLetters.discard({ topic: 'jobs' });
+  let count = 0;
+  void discarded.then((number) => {
+    count = number;
+  });
+  await clock.settle();
+  expect(count).toBe(2_000);
+});
+
 it('makes further buses on the same hub and clock', async () => {
   await using test = await createTestBus({ source: 'shop' });
   const billing = await test.createBus({ source: 'billing' });

@@ -197,6 +197,7 @@ export class Group implements Dispatchable {
 
   /** Removes the records that `doomed` is true for, and adds the place of each to `removed`. */
   remove(doomed: (entry: Entry) => boolean, removed: Set<number>): void {
+    if (this.waiting + this.inFlight === 0) return;
     const keep = (entry: Entry): boolean => {
       if (!doomed(entry)) return true;
       if (entry.state === WAITING || entry.state === DELAYED) {

@@ -76,12 +76,10 @@ export class Space {
   }
 
   /** Removes records of a durable topic by their place, for every group. Returns how many there were. */
-  remove(topic: string, doomed: (seq: number) => boolean): number {
+  remove(topic: string, seqs: ReadonlySet<number>): number {
     const removed = new Set<number>();
-    this.topics.get(topic)?.log.remove(doomed, removed);
-    for (const group of this.routes.targets('durable', topic)) {
-      group.remove((entry) => entry.record.topic === topic && doomed(entry.seq), removed);
-    }
+    this.topics.get(topic)?.log.remove(seqs, removed);
+    this.#removeFromGroups(topic, (seq) => seqs.has(seq), removed);
     return removed.size;
   }
 
@@ -97,7 +95,11 @@ export class Space {
 
   /** Removes all records of a durable topic, those not yet due included. Returns how many there were. */
   purge(topic: string): number {
-    return this.remove(topic, () => true) + this.schedule.drop(topic).length;
+    const log = this.topics.get(topic)?.log;
+    const removed = new Set(log && Array.from(log.records(), ({ seq }) => seq));
+    log?.clear();
+    this.#removeFromGroups(topic, () => true, removed);
+    return removed.size + this.schedule.drop(topic).length;
   }
 
   /** False when there was none. */
@@ -115,6 +117,12 @@ export class Space {
     this.schedule.clear();
     this.#deduplication.clear();
     this.#lastTopic = undefined;
+  }
+
+  #removeFromGroups(topic: string, doomed: (seq: number) => boolean, removed: Set<number>): void {
+    for (const group of this.routes.targets('durable', topic)) {
+      group.remove((entry) => entry.record.topic === topic && doomed(entry.seq), removed);
+    }
   }
 
   #refusal(record: BusRecord, origin: Origin): Refusal | undefined {

@@ -55,20 +55,32 @@ export class Log {
     for (let index = from; index < this.size; index++) yield this.at(index);
   }
 
-  /** Removes what `doomed` is true for, and adds the place of each to `removed`. */
-  remove(doomed: (seq: number) => boolean, removed: Set<number>): void {
-    const old = { records: this.#records, seqs: this.#seqs, times: this.#times };
-    const slots = Array.from({ length: this.size }, (_, index) => this.#slot(index));
+  /** Removes the records at these places, and adds the place of each that was there to `removed`. */
+  remove(seqs: Iterable<number>, removed: Set<number>): void {
+    let kept = this.size;
+    for (const seq of seqs) {
+      const index = this.fromSeq(seq);
+      if (index === this.size || this.#seqs[this.#slot(index)] !== seq) continue;
+      removed.add(seq);
+      kept = Math.min(kept, index);
+    }
+    for (let index = kept; index < this.size; index++) {
+      const from = this.#slot(index);
+      if (removed.has(this.#seqs[from]!)) continue;
+      const to = this.#slot(kept++);
+      this.#records[to] = this.#records[from];
+      this.#seqs[to] = this.#seqs[from]!;
+      this.#times[to] = this.#times[from]!;
+    }
+    while (this.size > kept) this.#records[this.#slot(--this.size)] = undefined;
+  }
+
+  clear(): void {
     this.#records = [];
     this.#seqs = [];
     this.#times = [];
     this.#head = 0;
     this.size = 0;
-    for (const slot of slots) {
-      const seq = old.seqs[slot]!;
-      if (doomed(seq)) removed.add(seq);
-      else this.append(old.records[slot]!, seq, old.times[slot]!);
-    }
   }
 
   #slot(index: number): number {
