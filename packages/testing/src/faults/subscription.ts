@@ -156,8 +156,9 @@ export class FaultySubscription implements Sink, BrokerSubscription {
   }
 
   async pause(): Promise<void> {
-    await this.#inner!.pause();
     this.#line.hold();
+    await this.#inner!.pause();
+    await this.#returnLine();
   }
 
   resume(room?: number): void {
@@ -168,9 +169,16 @@ export class FaultySubscription implements Sink, BrokerSubscription {
   async close(): Promise<void> {
     for (const timer of this.#leases) this.#clock().clearTimeout(timer);
     this.#leases.clear();
-    const onTheWay = this.#line.take().map(({ delivery }) => delivery);
-    if (this.#returns && onTheWay.length > 0) await this.#inner!.release(onTheWay).catch(() => {});
+    await this.#returnLine();
+    this.#line.take();
     await this.#inner!.close();
+  }
+
+  /** Others may have the time for what is on its way here; where the broker cannot take it back, it stays. */
+  async #returnLine(): Promise<void> {
+    if (!this.#returns) return;
+    const onTheWay = this.#line.take().map(({ delivery }) => delivery);
+    if (onTheWay.length > 0) await this.#inner!.release(onTheWay).catch(() => {});
   }
 
   // ---- what becomes of a record that the consumer does not know of -------------------------------------------------
