@@ -44,6 +44,56 @@ describe('a lease', () => {
     expect(await b.broker.admin.listGroups()).toMatchObject([{ members: 1, inFlight: 3, depth: 3 }]);
   });
 
+  it('is not cut short by what a dead bus does', async () => {
+    const { clock, hub, a, b } = await setUp(10_000);
+    const probe = await a.subscribe('t', { group: 'g' });
+    const live = await a.subscribe('t');
+    await a.publish(record('t', { id: 'x' }));
+    const other = await b.subscribe('t', { group: 'g' });
+    hub.crash('a');
+    for (const { subscription } of [probe, live]) {
+      await subscription.pause();
+      await subscription.close();
+    }
+    await a.broker.close();
+    await clock.advance(9_999);
+    expect(other.ids).toEqual([]);
+    expect(await b.broker.admin.listGroups()).toMatchObject([{ members: 2 }]);
+    await clock.advance(1);
+    expect(other.ids).toEqual(['x']);
+    expect(await b.broker.admin.listGroups()).toMatchObject([{ members: 1 }]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('runs out when a bus is closed that is cut off, and not before', async () => {
+    const { clock, hub, a, b } = await setUp(10_000);
+    const probe = await a.subscribe('t', { group: 'g' });
+    const live = await a.subscribe('t');
+    await a.publish(record('t', { id: 'x' }));
+    const other = await b.subscribe('t', { group: 'g' });
+    hub.disconnect('a');
+    await clock.advance(4_000);
+    for (const { subscription } of [probe, live]) await subscription.close();
+    await a.broker.close();
+    await clock.advance(5_999);
+    expect(other.ids).toEqual([]);
+    await clock.advance(1);
+    expect(other.ids).toEqual(['x']);
+    expect(other.of('x').attempt).toBe(2);
+    expect(await b.broker.admin.listGroups()).toMatchObject([{ members: 1 }]);
+    expect(clock.timers).toBe(0);
+  });
+
+  it('that has run out in a cut leaves nothing to wait for', async () => {
+    const { clock, hub, a, b } = await setUp(10_000);
+    await a.subscribe('t', { group: 'g' });
+    hub.disconnect('a');
+    await clock.advance(10_000);
+    await a.broker.close();
+    expect(await b.broker.admin.listGroups()).toMatchObject([{ members: 0 }]);
+    expect(clock.timers).toBe(0);
+  });
+
   it('of a key keeps the key from others until it runs out', async () => {
     const { clock, hub, a, b } = await setUp(10_000);
     await a.subscribe('t', { group: 'g', prefetch: 1 });
@@ -131,6 +181,35 @@ describe('a cut connection', () => {
     await settled();
     await b.publish(record('e', { id: 'z', channel: 'ephemeral' }));
     expect([live.ids, ephemeral.ids]).toEqual([['x'], ['z']]);
+  });
+
+  it('ends a subscription that was closed meanwhile when it is back', async () => {
+    const { hub, a, b } = await setUp();
+    const probe = await a.subscribe('t', { group: 'g' });
+    const live = await a.subscribe('t');
+    await a.publish(record('t', { id: 'x' }));
+    const other = await b.subscribe('t', { group: 'g' });
+    hub.disconnect('a');
+    for (const { subscription } of [probe, live]) await subscription.close();
+    await settled();
+    expect(other.ids).toEqual([]);
+    hub.reconnect('a');
+    await settled();
+    expect(other.ids).toEqual(['x']);
+    await b.publish(record('t', { id: 'y' }));
+    expect([probe.ids, live.ids, other.ids]).toEqual([['x'], ['x'], ['x', 'y']]);
+  });
+
+  it('does not bring back a subscription that was closed meanwhile', async () => {
+    const { hub, a, b } = await setUp();
+    const probe = await a.subscribe('t', { group: 'g' });
+    hub.disconnect('a');
+    await probe.subscription.close();
+    hub.wipe();
+    hub.reconnect('a');
+    await settled();
+    expect(a.events).toEqual(['disconnected', 'reconnected']);
+    expect(await b.broker.admin.listGroups()).toEqual([]);
   });
 
   it('lets subscribe and admin wait for it, and a close ends their waiting', async () => {

@@ -26,8 +26,8 @@ export class Member {
   paused = false;
   /** Most deliveries that it may have now. */
   #most = 0;
-  /** Whether core was told that it has ended. */
-  failed = false;
+  /** Whether core was told that it has ended, or has ended it. */
+  ended = false;
   /** Lanes whose next record is for this member only, and it had no credit. */
   stalled: Lane[] = [];
   #outbox: Entry[] = [];

@@ -75,7 +75,7 @@ export function deleteGroup(space: Space, pattern: string, name: string): boolea
 
 /** Ends a subscription for good. */
 export function fail(member: Member, error: BusError): void {
-  member.failed = true;
+  member.ended = true;
   member.sink.failed(error);
 }
 

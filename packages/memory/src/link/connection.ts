@@ -43,6 +43,7 @@ export class Connection implements Peer, MemberLink {
   /** Calls that wait for the connection to come back, in order. */
   #held: Call[] = [];
   #ended: BusError | undefined;
+  /** Until the leases of a bus that is cut off or dead run out. */
   #leaseTimer: Timer | undefined;
   readonly #lost = new Map<Member, Entry[]>();
 
@@ -115,7 +116,7 @@ export class Connection implements Peer, MemberLink {
       if (member.source.channel === 'durable') member.group?.suspend(member);
       else leave(this.space, member);
     }
-    this.#leaseTimer = this.server.clock.setTimeout(() => this.#lapse(), this.#settings.lease);
+    this.#startLease();
     this.#host.disconnected(new ConnectionError('the connection to the hub was cut', { broker: 'memory' }));
   }
 
@@ -123,6 +124,7 @@ export class Connection implements Peer, MemberLink {
     if (this.up || this.#ended !== undefined) return;
     this.up = true;
     this.server.clock.clearTimeout(this.#leaseTimer);
+    this.#leaseTimer = undefined;
     for (const [member, entries] of this.#lost) member.sink.lost(entries);
     this.#lost.clear();
     this.#restore();
@@ -147,14 +149,14 @@ export class Connection implements Peer, MemberLink {
       if (member.group?.durable) member.group.suspend(member);
       else leave(this.space, member);
     }
-    this.server.clock.setTimeout(() => this.#leaveAll(), this.#settings.lease);
+    this.#startLease();
   }
 
   close(): void {
     if (this.#ended !== undefined) return;
     this.#end(new ClosedError('the broker is closed', { broker: 'memory' }));
-    this.server.clock.clearTimeout(this.#leaseTimer);
-    this.#leaveAll();
+    // Cut off, it cannot take its leave.
+    if (this.#leaseTimer === undefined) this.#leaveAll();
   }
 
   #storeAll(records: readonly BusRecord[], now: number): Promise<void> {
@@ -209,7 +211,16 @@ export class Connection implements Peer, MemberLink {
     this.server.peers.delete(this);
   }
 
+  #startLease(): void {
+    this.#leaseTimer ??= this.server.clock.setTimeout(() => this.#lapse(), this.#settings.lease);
+  }
+
   #lapse(): void {
+    this.#leaseTimer = undefined;
+    if (this.#ended !== undefined) {
+      this.#leaveAll();
+      return;
+    }
     for (const member of this.members) {
       if (member.group?.durable) this.#lost.set(member, member.group.lapse(member));
     }
@@ -224,7 +235,7 @@ export class Connection implements Peer, MemberLink {
   #restore(): void {
     let forgotten = 0;
     for (const member of this.members) {
-      if (member.group !== undefined || member.failed) continue;
+      if (member.group !== undefined || member.ended) continue;
       if (member.source.channel === 'durable') forgotten++;
       try {
         join(this.space, member, 'new', this.origin);

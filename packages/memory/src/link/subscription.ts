@@ -42,6 +42,13 @@ export class MemorySubscription implements BrokerSubscription {
   }
 
   async close(): Promise<void> {
+    this.#member.ended = true;
+    // The server hears nothing of a bus that is cut off or dead: it comes back, or its leases run out.
+    if (this.#connection.up) this.#leave();
+    else this.#connection.request(() => this.#leave()).catch(() => {});
+  }
+
+  #leave(): void {
     if (!this.#connection.members.delete(this.#member)) return;
     leave(this.#connection.space, this.#member);
   }
