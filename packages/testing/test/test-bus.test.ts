@@ -1,7 +1,7 @@
-import { type Bus, sleep } from '@ambus/core';
+import { type Bus, type Message, sleep } from '@ambus/core';
 import { MemoryHub } from '@ambus/memory';
 import { expect, it } from 'vitest';
-import { createTestBus, VirtualClock } from '../src/index.ts';
+import { createTestBus, type TestBus, VirtualClock } from '../src/index.ts';
 
 it('is a connected bus in memory, on a hub and a clock of its own', async () => {
   await using test = await createTestBus();
@@ -126,7 +126,7 @@ it('lets a circuit breaker recover', async () => {
 it('lets a request run out of time', async () => {
   await using test = await createTestBus();
   const { bus, clock } = test;
-  await bus.respond('slow', () => new Promise(() => {}), { handlerTimeout: 60_000 });
+  await bus.respond('slow', () => sleep(clock, 20_000));
   let outcome: unknown;
   const asked = bus.request('slow', {}, { timeout: 5_000 }).catch((error: unknown) => {
     outcome = error;
@@ -218,7 +218,7 @@ it('hands a crashed bus its messages to another after the lease', async () => {
   const [survivor] = hub.server.peers;
   const doomed = await test.createBus();
   const attempts: number[] = [];
-  await doomed.subscribe('jobs', () => new Promise(() => {}), { group: 'g' });
+  await doomed.subscribe('jobs', () => sleep(clock, 40_000), { group: 'g' });
   await test.bus.publish('jobs', {});
   await clock.settle();
   await test.bus.subscribe('jobs', (message) => void attempts.push(message.attempt), { group: 'g' });
@@ -260,18 +260,53 @@ it('closes although a handler never ends', async () => {
   await test.close();
 });
 
-it('lets a handler that does real work end before its deadline is moved to', async () => {
+const real = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+it('lets a handler that does real work end, and the clock stand still', async () => {
+  const test = await createTestBus();
+  const start = test.clock.now();
+  const ended: unknown[] = [];
+  const work = async ({ signal }: Message): Promise<void> => {
+    await real(300);
+    ended.push(signal.aborted);
+  };
+  await test.bus.subscribe('a', work, { group: 'g', handlerTimeout: 10_000 });
+  await test.bus.publish('a', 1);
+  await test.clock.settle();
+  await test.close();
+  expect(ended).toEqual([false]);
+  expect(test.clock.now()).toBe(start);
+});
+
+it('closes soon when a handler waits for the clock after it has done real work', async () => {
   const test = await createTestBus();
   let ended = false;
   const work = async (): Promise<void> => {
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    await real(150);
+    await sleep(test.clock, 20_000);
     ended = true;
   };
   await test.bus.subscribe('a', work, { group: 'g' });
   await test.bus.publish('a', 1);
   await test.clock.settle();
+  const began = performance.now();
   await test.close();
+  expect(performance.now() - began).toBeLessThan(1_500);
   expect(ended).toBe(true);
+});
+
+it.each([
+  ['an ack is delayed', (test: TestBus) => test.faults.delay({ on: 'ack', delay: 3_000 })],
+  ['the connection is cut', (test: TestBus) => test.hub.disconnect()],
+])('closes soon when %s and no handler runs', async (_, hinder) => {
+  const test = await createTestBus();
+  await test.bus.subscribe('a', () => hinder(test), { group: 'g' });
+  await test.bus.publish('a', 1);
+  await test.clock.settle();
+  const began = performance.now();
+  await test.close();
+  expect(performance.now() - began).toBeLessThan(1_000);
 });
 
 it.each([

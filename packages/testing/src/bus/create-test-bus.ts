@@ -10,6 +10,7 @@ import { type MemoryBroker, MemoryHub, memory } from '@ambus/memory';
 import { VirtualClock } from '../clock/virtual-clock.ts';
 import { Faults } from '../faults/faults.ts';
 import { withFaults } from '../faults/with-faults.ts';
+import { BusClock } from './bus-clock.ts';
 import { closeAll } from './close-all.ts';
 import { checkOther, type OtherBusOptions, split, type TestBusOptions, virtualClock } from './options.ts';
 
@@ -30,7 +31,10 @@ export interface TestBus<M = AnyTopics> extends AsyncDisposable {
     options: OtherBusOptions<Rules> & { readonly topics: Rules },
   ): Promise<Bus<TopicsOf<Rules>>>;
   createBus<N extends object = AnyTopics>(options?: OtherBusOptions): Promise<Bus<N>>;
-  /** Closes every bus, and moves the clock as far as their handlers need to end. */
+  /**
+   * Closes every bus, and moves the clock as far as their handlers need to end. Those that do not wait for it get up to
+   * 2 seconds of real time before it moves.
+   */
   close(): Promise<void>;
 }
 
@@ -50,12 +54,18 @@ export async function createTestBus(options: TestBusOptions = {}): Promise<TestB
   const { hub, clock } = place(surroundings);
   const faults = new Faults({ seed: surroundings.seed, rules: surroundings.faults });
   const buses: Bus[] = [];
+  const busClock = new BusClock(clock);
 
   const connect = async (
     own: OtherBusOptions,
     broker = memory({ ...surroundings.memory, hub }),
   ): Promise<Bus> => {
-    const bus = await createBus({ logger: false, ...own, broker: withFaults(broker, faults) });
+    const bus = await createBus({
+      logger: false,
+      ...own,
+      broker: withFaults(broker, faults),
+      clock: busClock,
+    });
     buses.push(bus);
     await bus.connect();
     return bus;
@@ -64,7 +74,7 @@ export async function createTestBus(options: TestBusOptions = {}): Promise<TestB
   const broker = memory({ ...surroundings.memory, hub });
   const bus = await connect(given, broker);
   const another = async (own: OtherBusOptions = {}): Promise<Bus> => connect(checkOther(own));
-  const close = (): Promise<void> => closeAll(buses, clock);
+  const close = (): Promise<void> => closeAll(buses, clock, busClock);
   return {
     bus,
     clock,

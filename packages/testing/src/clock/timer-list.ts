@@ -14,6 +14,10 @@ export class TimerList {
     return this.#timers.length;
   }
 
+  get all(): readonly VirtualTimer[] {
+    return this.#timers;
+  }
+
   get next(): VirtualTimer | undefined {
     return this.#timers[0];
   }

@@ -65,6 +65,11 @@ export class VirtualClock implements Clock {
     return this.#timers.size;
   }
 
+  /** @internal Those that have not fired, the next one first. */
+  get timers(): readonly VirtualTimer[] {
+    return this.#timers.all;
+  }
+
   /**
    * Moves time on. Timers fire in order, each at its own time, and all that follows from one
    * without time passing has happened before the next one fires, and before this resolves.
