@@ -51,7 +51,7 @@ async function withPorts(start: () => Promise<Server>): Promise<Server> {
     try {
       return await start();
     } catch (error) {
-      const taken = /already in use|EADDRINUSE/i.test((error as Error).message);
+      const taken = /already in use|already allocated|EADDRINUSE/i.test((error as Error).message);
       if (!taken || tries === TRIES) throw error;
     }
   }

@@ -46,9 +46,11 @@ export async function startContainer(
     const failed = client.container.getById(name);
     const log = await failed.logs({ stdout: true, stderr: true }).catch(() => Buffer.alloc(0));
     await failed.remove({ force: true, v: true }).catch(() => {});
-    throw new ConnectionError(`${plan.program} did not start; its log:\n${withoutFrames(log).trim()}`, {
-      cause: error,
-    });
+    const said = withoutFrames(log).trim();
+    throw new ConnectionError(
+      `${plan.program} did not start: ${(error as Error).message}${said && `; its log:\n${said}`}`,
+      { cause: error },
+    );
   }
 }
 
