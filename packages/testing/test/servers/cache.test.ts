@@ -78,6 +78,21 @@ await server.close();`;
     expect(existsSync(lock)).toBe(false);
   });
 
+  test('keeps nothing of downloads that were interrupted long ago', async () => {
+    const age = async (draft: string, minutes: number): Promise<void> => {
+      const time = new Date(Date.now() - minutes * 60_000);
+      await mkdir(join(cache, draft, 'half'), { recursive: true });
+      utimesSync(join(cache, draft), time, time);
+    };
+    await age('.thing-abc123', 61);
+    await age('.thing-def456', 50);
+    await age('.thing-of-another-abc123', 61);
+    await installed('thing', write('whole'));
+    await age('.thing-ghi789', 61);
+    await installed('thing', write('whole'));
+    expect((await readdir(cache)).sort()).toEqual(['.thing-def456', '.thing-of-another-abc123', 'thing']);
+  });
+
   test('keeps nothing of a download that failed, and tries again', async () => {
     const failing = installed('thing', async (directory) => {
       await write('half')(directory);

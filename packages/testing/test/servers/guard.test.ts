@@ -39,6 +39,22 @@ describe('when the process of a test ends', () => {
     await nothingIsLeft(left);
   });
 
+  test('by kill -9, a program that installs something ends, too', async () => {
+    const { child, line, ended } = program(`
+const { createServer } = await import('node:net');
+const server = createServer((socket) => socket.on('data', (pid) => console.log(String(pid))));
+server.listen(0, '127.0.0.1', () => {
+  const { port } = server.address();
+  const installer = 'require("node:net").connect(+process.argv[1]).write(String(process.pid)); setTimeout(() => {}, 20_000)';
+  run(process.execPath, ['-e', installer, String(port)]);
+});`);
+    const pid = (await line) as number;
+    expect(isRunning(pid)).toBe(true);
+    child.kill('SIGKILL');
+    await ended;
+    await nothingIsLeft({ pids: [pid], directory: '/nowhere' });
+  });
+
   test('by itself, it is not held up by servers that nobody closed, and they are gone', async () => {
     const { line, ended } = program(SERVERS);
     const left = (await line) as Left;

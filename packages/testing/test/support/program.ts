@@ -10,13 +10,14 @@ export interface Program {
   readonly ended: Promise<unknown>;
 }
 
-/** Runs TypeScript in another process; `server` and `install` are the modules of the launcher. */
+/** Runs TypeScript in another process; what it needs of the launcher is imported. */
 export function program(source: string, env: Readonly<Record<string, string>> = {}): Program {
   const from = (path: string) => JSON.stringify(fileURLToPath(new URL(`../../src/${path}`, import.meta.url)));
   const head = `import { startServer } from ${from('index.ts')};
 import { installed } from ${from('servers/cache/install.ts')};
 import { workDirectory } from ${from('servers/process/guard.ts')};
-void [startServer, installed, workDirectory];`;
+import { run } from ${from('servers/process/run.ts')};
+void [startServer, installed, workDirectory, run];`;
   const child = spawn(
     process.execPath,
     ['--conditions=@ambus/source', '--input-type=module', '--eval', `${head}\n${source}`],

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import { ConnectionError } from '@ambus/core';
+import { killAtExit, leaveAlone } from './guard.ts';
 
 export interface RunOptions {
   readonly cwd?: string;
@@ -8,11 +9,11 @@ export interface RunOptions {
   readonly timeout?: number;
 }
 
-/** What a program printed. Rejects with the end of what it said when it fails. */
+/** What a program printed. Rejects with the end of what it said when it fails. It is killed when this process ends. */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { cwd, env, timeout = 600_000 } = options;
   return new Promise((resolve, reject) => {
-    execFile(
+    const child = execFile(
       program,
       args,
       { cwd, env: { ...process.env, ...env }, timeout, maxBuffer: 64 * 1024 * 1024 },
@@ -24,5 +25,9 @@ export function run(program: string, args: readonly string[], options: RunOption
         );
       },
     );
+    const { pid } = child;
+    if (pid === undefined) return;
+    killAtExit(pid);
+    child.once('exit', () => leaveAlone(pid));
   });
 }
