@@ -10,9 +10,9 @@ import {
 } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import type { CaseContext } from '../context.ts';
-import { settled } from '../helpers/groups.ts';
+import { settled, standingGroup } from '../helpers/groups.ts';
 import { rejection } from '../helpers/rejection.ts';
-import { numbers } from '../helpers/sequence.ts';
+import { distinct, numbers } from '../helpers/sequence.ts';
 
 const RETRY = { delays: [10, 10, 10] };
 
@@ -330,6 +330,44 @@ export const deliveryTransactions: readonly Case[] = chapter('delivery', [
       );
       assert.deepEqual(late, []);
       assert.deepEqual(out.data.map(String).toSorted(), [...numbers(10).map(String), 'manual', 'marker']);
+    },
+  },
+  {
+    id: 'delivery/transaction-put-back',
+    name: 'what middleware publishes for messages that their batch puts back behind a failing one comes once',
+    needs: ['transactions', 'keyOrder'],
+    refused,
+    async run(t) {
+      const { bus, topic, output, group, out } = await world(t);
+      await standingGroup(bus, topic, group);
+      await bus.publishMany(numbers(3).map((data) => ({ topic, data, key: 'k' })));
+      let seen = 0;
+      bus.use({
+        async consume(message, next) {
+          await message.publish(output, message.data);
+          seen++;
+          if (message.data === 0) {
+            await t.until('the others are there', () => seen >= 3);
+            throw new Error('no');
+          }
+          await next(message);
+        },
+      });
+      await bus.subscribe(topic, (_: readonly Message[]) => {}, {
+        group,
+        transaction: true,
+        order: 'block',
+        retry: { maxRetries: 0 },
+        ack: { batch: 3, maxWait: 5_000 },
+      });
+      await t.until('they came', () => out.data.length >= 2);
+      await settled(t, bus, topic, group);
+      await t.after(
+        () => bus.publish(output, 'end'),
+        () => out.data.includes('end'),
+      );
+      assert.deepEqual(distinct(out.data.filter((data): data is number => data !== 'end')), [1, 2]);
+      assert.equal(out.data.length, 3);
     },
   },
   {
