@@ -140,8 +140,8 @@ export class DeadLetters {
   readonly #ready: () => Promise<void>;
   readonly #resend: Resend;
   #queue: Promise<unknown> = Promise.resolve();
-  /** Set while an `edit` runs, for what it calls. */
-  readonly #editing = new AsyncLocalStorage<true>();
+  /** For what an `edit` calls: whether it still runs. */
+  readonly #editing = new AsyncLocalStorage<{ runs: boolean }>();
 
   /** @param ready - connects the bus where it is not */
   constructor(core: Core, ready: () => Promise<void>, resend: Resend) {
@@ -211,7 +211,7 @@ export class DeadLetters {
             { topic: info.topic },
           );
         }
-        const edited = await (edit && this.#editing.run(true, () => edit(letter)));
+        const edited = await (edit && this.#edit(edit, letter));
         if (edited !== undefined) checkOptions('edited option', edited, EDITED_SPEC);
         const channel = this.#core.decoding.topics.get(info.topic).channel;
         await this.#resend(toReplay(stored.record, info, channel), edited);
@@ -243,9 +243,19 @@ export class DeadLetters {
     return exists;
   }
 
+  async #edit(edit: NonNullable<ReplayOptions['edit']>, letter: DeadLetter): Promise<Edited | undefined> {
+    const editing = { runs: true };
+    try {
+      return await this.#editing.run(editing, () => edit(letter));
+    } finally {
+      // What it has started may live longer.
+      editing.runs = false;
+    }
+  }
+
   /** One after the other: two at once would act on the same letters. */
   async #inTurn<T>(act: () => Promise<T>): Promise<T> {
-    if (this.#editing.getStore()) {
+    if (this.#editing.getStore()?.runs) {
       throw new ValidationError(
         'dead letters cannot be replayed or discarded inside the "edit" of a replay, which would wait for itself',
       );

@@ -56,6 +56,15 @@ export function responderPlan(
   const responder = options.group ?? uuidv7();
   const concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
 
+  /** A handler that does not wait for it is told by the log; it must not take the process down. */
+  const told = (request: Message, send: () => Promise<void>): Promise<void> => {
+    const sent = send();
+    sent.catch((error: unknown) => notSent(request, error));
+    return sent;
+  };
+  const notSent = ({ topic, id }: Message, error: unknown): void =>
+    core.logger.error({ topic, id, err: error }, 'an answer could not be sent');
+
   const answer = async (request: Message): Promise<void> => {
     let answered = false;
     const once = async (data: unknown, given: PublishOptions, extensions: Extensions): Promise<void> => {
@@ -64,17 +73,18 @@ export function responderPlan(
       await sendReply(request, data, given, extensions);
     };
     const reply: Replier = {
-      send: async (data, given = {}) => {
-        checkOptions('reply option', given, SEND_SPEC);
-        await once(data, given, { responder });
-      },
-      error: (error) => once(undefined, {}, { responder, error: writeError(error) }),
+      send: (data, given = {}) =>
+        told(request, async () => {
+          checkOptions('reply option', given, SEND_SPEC);
+          await once(data, given, { responder });
+        }),
+      error: (error) => told(request, () => once(undefined, {}, { responder, error: writeError(error) })),
     };
     const result = await (middleware.length === 0
       ? handler(request, reply)
       : composeConsume(middleware, (message) => handler(message, reply))(request));
     // A handler that takes `reply` may answer after it has returned.
-    if (!answered && (result !== undefined || handler.length < 2)) await reply.send(result);
+    if (!answered && (result !== undefined || handler.length < 2)) await once(result, {}, { responder });
   };
 
   return {
@@ -98,10 +108,7 @@ export function responderPlan(
       try {
         await sendReply(request, undefined, {}, { responder, error: writeError(error) });
       } catch (cause) {
-        core.logger.error(
-          { topic: request.topic, id: request.id, err: cause },
-          'an answer could not be sent',
-        );
+        notSent(request, cause);
       }
     },
   };

@@ -14,6 +14,7 @@ import { isOutage } from '../subscribe/decode.ts';
 import type { Flow } from '../subscribe/flow.ts';
 import { IncomingMessage, type MessageOwner, type Settlement } from '../subscribe/message.ts';
 import { timeout } from '../subscribe/options.ts';
+import { UNSEEN } from '../subscribe/unseen.ts';
 import { Staging } from './staging.ts';
 import { type Waiting, WaitingRoom } from './waiting-room.ts';
 
@@ -61,9 +62,6 @@ const HANDLER_WAIT = 50;
 
 /** Milliseconds between two lines in the log about an outage. */
 const OUTAGE_TOLD = 10_000;
-
-/** The error of a nack that is none: nobody has seen the message, so it counts no attempt. */
-export const UNSEEN: Error = new Error('nobody has seen it');
 
 /** Decides and carries out what becomes of each message of one flow. */
 export class Settler implements MessageOwner {
@@ -330,10 +328,10 @@ export class Settler implements MessageOwner {
     this.#hooks.again(again, heldLane);
   }
 
-  /** Its lease is lost: somebody else retries it. */
-  forget(delivery: Delivery): void {
-    const waiting = this.#room.forget(delivery);
-    if (waiting?.keepsLane) this.#hooks.abandonLane(waiting.message);
+  /** Their leases are lost: somebody else retries them. */
+  forget(deliveries: readonly Delivery[]): void {
+    const waiting = deliveries.map((delivery) => this.#room.forget(delivery));
+    this.#leaveRoom(waiting.filter((one) => one !== undefined));
   }
 
   async #deadLetter(message: IncomingMessage, reason: string, error: unknown): Promise<void> {

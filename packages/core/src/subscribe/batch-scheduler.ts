@@ -47,16 +47,25 @@ export class BatchScheduler implements Scheduler {
   }
 
   add(message: IncomingMessage): void {
-    message.order ||= ++this.#added;
-    this.#queue.push(message);
+    if (message.order > 0) {
+      // It was here before.
+      this.#insert(message);
+    } else {
+      message.order = ++this.#added;
+      this.#queue.push(message);
+    }
     this.#arm();
   }
 
   again(message: IncomingMessage): void {
     this.laneFreed(message);
+    this.#insert(message);
+    this.#arm();
+  }
+
+  #insert(message: IncomingMessage): void {
     const behind = this.#queue.findIndex(({ order }) => order > message.order);
     this.#queue.splice(behind < 0 ? this.#queue.length : behind, 0, message);
-    this.#arm();
   }
 
   #arm(): void {

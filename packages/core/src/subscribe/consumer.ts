@@ -217,19 +217,23 @@ export class Consumer {
     const { deadlines, scheduler } = this.#runner;
     const lost = new Set(deliveries);
     const isLost = (message: IncomingMessage): boolean => lost.has(message.loan);
-    for (const message of deadlines.running().filter(isLost)) {
+    // Those that wait first, or they would start where the others free their lanes.
+    for (let message = scheduler.find(isLost); message; message = scheduler.find(isLost))
+      scheduler.take(message);
+    const running = deadlines.running().filter(isLost);
+    for (const message of running) {
       message.isLost = true;
       this.#core.stats.leasesLost++;
       this.#core.events.emit('lease.lost', { ...settler.describe(message), reason: 'expired' });
       message.abort(
         new LeaseLostError(`the lease of message ${message.id} ran out`, { topic: message.topic }),
       );
+    }
+    for (const message of running) {
       if (message.phase === 'handled') deadlines.end(message);
       this.#runner.freeLane(message);
     }
-    for (const delivery of deliveries) settler.forget(delivery);
-    for (let message = scheduler.find(isLost); message; message = scheduler.find(isLost))
-      scheduler.take(message);
+    settler.forget(deliveries);
     scheduler.pump();
   }
 
@@ -237,12 +241,13 @@ export class Consumer {
   #recalled(deliveries: readonly Delivery[], flow: Flow, settler: Settler): void {
     const { scheduler } = this.#runner;
     const recalled = new Set(deliveries);
-    const untouched = settler.takeUntouched(recalled);
+    const untouched: Delivery[] = [];
     for (const message of scheduler.takeAll()) {
       if (recalled.has(message.loan)) untouched.push(message.loan);
       else scheduler.add(message);
     }
-    this.#release(flow, untouched);
+    // Behind them, or these would start where those free their lanes.
+    this.#release(flow, [...settler.takeUntouched(recalled), ...untouched]);
     scheduler.pump();
   }
 
@@ -316,11 +321,12 @@ export class Consumer {
     const { scheduler } = this.#runner;
     const waiting = scheduler.takeAll();
     for (const { flow, settler } of this.#flows) {
-      const own = waiting.filter((message) => message.owner === settler);
-      if (flow.returnable)
-        this.#release(flow, [...own.map((message) => message.loan), ...settler.takeUntouched()]);
-      else if (!this.closed) for (const message of own) scheduler.add(message);
+      if (!flow.returnable) continue;
+      const own = waiting.filter(({ owner }) => owner === settler).map(({ loan }) => loan);
+      this.#release(flow, [...settler.takeUntouched(), ...own]);
     }
+    if (this.closed) return;
+    for (const message of waiting) if (!(message.owner as Settler).returnable) scheduler.add(message);
   }
 
   #release(flow: Flow, deliveries: readonly Delivery[]): void {

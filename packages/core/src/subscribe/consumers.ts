@@ -120,7 +120,7 @@ export class Consumers {
     handlerTimeout: number,
     signal: AbortSignal | undefined,
   ): MessageStream<T> {
-    const { stream, end } = openStream<T>(async (handle) => {
+    const { stream, end } = openStream<T>(this.#core.clock, handlerTimeout, async (handle) => {
       const aborted = (): void => stop();
       const forget = (): void => {
         this.#streams.delete(stop);
@@ -136,6 +136,8 @@ export class Consumers {
       try {
         const subscription = await subscribe(handle, stop);
         return {
+          pause: () => subscription.pause(),
+          resume: () => subscription.resume(),
           unsubscribe: () => {
             forget();
             return subscription.unsubscribe();
@@ -145,7 +147,7 @@ export class Consumers {
         forget();
         throw error;
       }
-    }, handlerTimeout);
+    });
     return stream;
   }
 
@@ -169,8 +171,8 @@ export class Consumers {
         (room, handle, onFailed) =>
           this.#start({ ...plan(prefetch, handle), room, mayRun: made.mayRun, onFailed }),
         (consumer) => {
-          this.#pullers.delete(id);
-          this.#leave(consumer).catch(() => {});
+          if (this.#pullers.get(id) === made) this.#pullers.delete(id);
+          if (consumer !== undefined) this.#leave(consumer).catch(() => {});
         },
       );
       puller = made;

@@ -5,6 +5,7 @@ import type { Deadlines } from './deadlines.ts';
 import { decode } from './decode.ts';
 import type { IncomingMessage } from './message.ts';
 import type { ConsumerPlan } from './plan.ts';
+import { UNSEEN } from './unseen.ts';
 
 /** What becomes of messages by the end of their handling, whether they are handled alone or in a batch. */
 export class Outcomes {
@@ -100,7 +101,7 @@ export class Outcomes {
 
   failed(message: IncomingMessage, error: unknown): void {
     this.#handled(message);
-    this.#report(message, error);
+    if (error !== UNSEEN) this.#report(message, error);
     if (this.isAtMostOnce(message)) this.#dropped(message, error);
     else settlerOf(message).failed(message, error);
   }

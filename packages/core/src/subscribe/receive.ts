@@ -1,10 +1,10 @@
 import type { Clock, Timer } from '../clock.ts';
 import { checkArgument, checkOptions, integer, milliseconds, type Spec } from '../config/check.ts';
 import { ClosedError } from '../errors.ts';
-import { UNSEEN } from '../settlement/settler.ts';
 import type { Consumer } from './consumer.ts';
 import type { Message } from './message.ts';
 import { from, group, SUBSCRIBE_SPEC, type SubscribeOptions } from './options.ts';
+import { UNSEEN } from './unseen.ts';
 
 /** How messages are pulled. */
 export interface ReceiveOptions
@@ -67,7 +67,7 @@ interface Call {
 export class Puller {
   readonly #clock: Clock;
   readonly #open: Open;
-  readonly #close: (consumer: Consumer) => void;
+  readonly #leave: (consumer: Consumer | undefined) => void;
   #opening: Promise<Consumer> | undefined;
   #consumer: Consumer | undefined;
   /** In their order: each message goes to the first that wants one. */
@@ -78,12 +78,12 @@ export class Puller {
 
   /**
    * @param open - subscribes in manual mode with `mayRun`; called again when the consumer has ended by itself or was closed
-   * @param close - unsubscribes one that nobody has called for a while
+   * @param leave - forgets this puller, and unsubscribes what nobody has called for a while
    */
-  constructor(clock: Clock, open: Open, close: (consumer: Consumer) => void) {
+  constructor(clock: Clock, open: Open, leave: (consumer: Consumer | undefined) => void) {
     this.#clock = clock;
     this.#open = open;
-    this.#close = close;
+    this.#leave = leave;
   }
 
   /** Up to `max` messages; none when none came within `timeout` milliseconds. They are to be settled by hand. */
@@ -103,6 +103,7 @@ export class Puller {
       this.#clock.clearTimeout(call.timer);
       signal?.removeEventListener('abort', aborted);
       this.#calls.delete(call);
+      if (this.#opening === undefined && this.#calls.size === 0) this.#leave(undefined);
       await this.#rest();
     }
     return call.messages;
@@ -134,10 +135,11 @@ export class Puller {
     return this.#opening;
   }
 
-  /** The next call makes a new one. */
+  /** It has ended, or was never there: the next call makes a new one. */
   #forget(): void {
     this.#opening = undefined;
     this.#consumer = undefined;
+    if (this.#calls.size === 0) this.#leave(undefined);
   }
 
   /** What nobody waits for stays with the broker. */
@@ -161,8 +163,7 @@ export class Puller {
         this.#watchIdle();
         return;
       }
-      this.#forget();
-      this.#close(consumer);
+      this.#leave(consumer);
     }, IDLE);
   }
 
@@ -178,11 +179,8 @@ export class Puller {
 
   #take(message: Message): void {
     const call = [...this.#calls].find(({ max, messages }) => messages.length < max);
-    if (call === undefined) {
-      // It took its time to be read, and nobody waits any more.
-      message.nack({ error: UNSEEN }).catch(() => {});
-      return;
-    }
+    // It took its time to be read, and nobody waits any more.
+    if (call === undefined) throw UNSEEN;
     call.messages.push(message);
     if (call.messages.length === call.max) call.over.resolve();
     else if (call.messages.length === 1) this.#endIn(call, LINGER);

@@ -10,6 +10,7 @@ import type { IncomingMessage } from './message.ts';
 import { Outcomes, readable, settlerOf } from './outcomes.ts';
 import type { ConsumerPlan } from './plan.ts';
 import { type Scheduler, SingleScheduler } from './scheduler.ts';
+import { UNSEEN } from './unseen.ts';
 
 /** What a runner asks of its consumer. */
 export interface RunnerHooks {
@@ -181,7 +182,8 @@ export class Runner {
   #failed(message: IncomingMessage, error: unknown): void {
     if (this.#endedLate(message)) return;
     const cause = readable(error);
-    this.#breaker?.failure(cause);
+    if (cause === UNSEEN) this.#breaker?.forget();
+    else this.#breaker?.failure(cause);
     this.#outcomes.failed(message, cause);
     this.#slotFreed();
   }

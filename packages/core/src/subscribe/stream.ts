@@ -1,5 +1,8 @@
+import type { Clock, Timer } from '../clock.ts';
 import { type BusError, ClosedError } from '../errors.ts';
 import type { Message } from './message.ts';
+import type { Subscription } from './subscription.ts';
+import { UNSEEN } from './unseen.ts';
 
 /**
  * Messages as an async iterable. Ends when it is left, when its signal fires, or when its bus closes; throws what its
@@ -10,20 +13,26 @@ export interface MessageStream<T> extends AsyncIterableIterator<Message<T>>, Asy
 }
 
 /** What a stream needs of its subscription. */
-export interface StreamSource {
-  unsubscribe(): Promise<void>;
+export type StreamSource = Pick<Subscription, 'pause' | 'resume' | 'unsubscribe'>;
+
+/** A message that is there to be taken. */
+interface Offer<T> {
+  readonly message: Message<T>;
+  readonly done: PromiseWithResolvers<void>;
+  timer: Timer | undefined;
 }
 
 /**
  * Pulls messages through a subscription one at a time. A message is acked when the next one is asked for; the last one,
  * when the loop is left by `break` or by an error, is not (the two look alike from here), and comes again to the group.
  *
+ * @param handlerTimeout - milliseconds that a message may take, from when it was taken, and that it waits for that
  * @param open - subscribes with the given handler; called with the first message asked for
- * @param handlerTimeout - milliseconds that a message may take, from when it was taken
  */
 export function openStream<T>(
-  open: (handle: (message: Message<T>) => Promise<void>) => Promise<StreamSource>,
+  clock: Clock,
   handlerTimeout: number,
+  open: (handle: (message: Message<T>) => Promise<void>) => Promise<StreamSource>,
 ): {
   readonly stream: MessageStream<T>;
   /** Ends the stream from outside: the loop ends, with the error if there is one. */
@@ -32,24 +41,49 @@ export function openStream<T>(
   let source: Promise<StreamSource> | undefined;
   let ended = false;
   /** Messages offered and not yet taken; there are as many as the subscription's concurrency allows. */
-  const offered: { message: Message<T>; done: PromiseWithResolvers<void> }[] = [];
+  const offered: Offer<T>[] = [];
   const waiting: PromiseWithResolvers<IteratorResult<Message<T>>>[] = [];
   let current: PromiseWithResolvers<void> | undefined;
 
-  const take = (offer: (typeof offered)[number]): IteratorResult<Message<T>> => {
+  /** Nobody asks for messages, so others of the group have the time for them. */
+  let isResting = false;
+
+  const take = (offer: Offer<T>): IteratorResult<Message<T>> => {
+    clock.clearTimeout(offer.timer);
     current = offer.done;
     offer.message.extend(handlerTimeout);
     return { done: false, value: offer.message };
   };
   const handle = (message: Message<T>): Promise<void> => {
-    const offer = { message, done: Promise.withResolvers<void>() };
+    const offer: Offer<T> = { message, done: Promise.withResolvers(), timer: undefined };
     const next = waiting.shift();
     if (next === undefined) {
-      // Its time begins when it is taken.
-      message.extend(Number.POSITIVE_INFINITY);
       offered.push(offer);
-    } else next.resolve(take(offer));
+      wait(offer);
+    } else {
+      next.resolve(take(offer));
+    }
     return offer.done.promise;
+  };
+  const wait = (offer: Offer<T>): void => {
+    // Acked already, it can only wait here.
+    if (offer.message.delivery === 'at-most-once' || handlerTimeout === Number.POSITIVE_INFINITY) return;
+    // Its time begins when it is taken.
+    offer.message.extend(Number.POSITIVE_INFINITY);
+    offer.timer = clock.setTimeout(() => void rest(), handlerTimeout);
+  };
+  const rest = async (): Promise<void> => {
+    isResting = true;
+    const opened = await source;
+    // Paused first, or what is given back would come again right here.
+    await opened?.pause().catch(() => {});
+    if (isResting) giveBack();
+  };
+  const giveBack = (): void => {
+    for (const { done, timer } of offered.splice(0)) {
+      clock.clearTimeout(timer);
+      done.reject(UNSEEN);
+    }
   };
   let failure: BusError | undefined;
   const over = (): IteratorResult<Message<T>> => {
@@ -63,8 +97,8 @@ export function openStream<T>(
     ended = true;
     failure = error;
     const left = new ClosedError('the stream was left before the message was acked');
-    const untouched = [current, ...offered.splice(0).map((offer) => offer.done)];
-    for (const done of untouched) done?.reject(left);
+    current?.reject(left);
+    giveBack();
     for (const next of waiting.splice(0)) {
       if (error === undefined) next.resolve({ done: true, value: undefined });
       else next.reject(error);
@@ -86,6 +120,8 @@ export function openStream<T>(
         await opened?.unsubscribe();
         return over();
       }
+      if (isResting) opened?.resume();
+      isResting = false;
       const offer = offered.shift();
       if (offer !== undefined) return take(offer);
       const next = Promise.withResolvers<IteratorResult<Message<T>>>();
