@@ -137,9 +137,13 @@ export class CaseContext {
     this.#cleanups.push(action);
   }
 
-  /** Waits until `condition` holds (returns something truthy) and returns that. Fails with `what` after `timeout` milliseconds. */
+  /**
+   * Waits until `condition` holds (returns something truthy) and returns that. Fails after `timeout` milliseconds.
+   *
+   * @param what - for the failure: what did not come to pass, or a function that says how far it got
+   */
   async until<T>(
-    what: string,
+    what: string | (() => string),
     condition: () => T | Promise<T>,
     timeout: number = this.#setup.patience ?? PATIENCE,
   ): Promise<NonNullable<T>> {
@@ -147,7 +151,9 @@ export class CaseContext {
     for (let look = LOOK; ; look = Math.min(look * 1.2, LONGEST_LOOK)) {
       const value = await condition();
       if (value) return value as NonNullable<T>;
-      if (performance.now() > deadline) throw new Error(`waited ${timeout} ms in vain until ${what}`);
+      if (performance.now() > deadline) {
+        throw new Error(`waited ${timeout} ms in vain until ${typeof what === 'string' ? what : what()}`);
+      }
       await new Promise((resolve) => setTimeout(resolve, look));
     }
   }

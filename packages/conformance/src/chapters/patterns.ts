@@ -21,20 +21,28 @@ async function matching(
     Object.entries(expected).flatMap(([pattern, topics]) =>
       [t.name(), undefined].map(async (group) => ({
         pattern,
+        group,
         topics,
         got: await listen<string>(t, bus, t.topic(pattern), { group }),
       })),
     ),
   );
   await Promise.all(TOPICS.map((topic) => bus.publish(t.topic(topic), topic)));
-  await t.until('each got what is its own', () =>
-    subscribed.every(({ topics, got }) => got.data.length >= topics.length),
-  );
+  const arrived = (times: number): Promise<unknown> => {
+    const missing = () => subscribed.filter(({ topics, got }) => got.data.length < times * topics.length);
+    const state = (): string =>
+      missing()
+        .map(({ pattern, group, got }) => `${pattern} (${group ?? 'live'}) got ${got.data.join(', ')}`)
+        .join('; ');
+    return t.until(
+      () => `each got what is its own, ${times} times; ${state()}`,
+      () => missing().length === 0,
+    );
+  };
+  await arrived(1);
   // A second round: what was wrongly on its way from the first is here before it.
   await Promise.all(TOPICS.map((topic) => bus.publish(t.topic(topic), topic)));
-  await t.until('each got it again', () =>
-    subscribed.every(({ topics, got }) => got.data.length >= 2 * topics.length),
-  );
+  await arrived(2);
   for (const { pattern, topics, got } of subscribed) {
     assert.deepEqual(got.data.toSorted(), [...topics, ...topics].toSorted(), `pattern ${pattern}`);
     for (const { topic, data } of got.messages) assert.equal(topic, t.topic(data));

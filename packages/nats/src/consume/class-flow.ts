@@ -33,6 +33,9 @@ export interface ClassOwner {
   missing(flow: ClassFlow): void;
 }
 
+/** Numbers that are remembered of what nobody has seen. */
+const MOST_MISSED = 10_000;
+
 /** One class of a group's records: its consumer, what has come of it, and for a lane of keys the right to it. */
 export class ClassFlow implements FlowOwner, LaneOwner {
   readonly recordClass: RecordClass;
@@ -54,8 +57,8 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   #lookedUp = 0;
   /** Times that everything was lost. */
   #losses = 0;
-  /** Numbers of what was sent to nobody just before. */
-  readonly #missed = new Set<number>();
+  /** How often what the server has sent was seen by nobody, by number: it counts that, and nobody else should. */
+  readonly #missed = new Map<number, number>();
   /** Numbers of what a lane has given back and what has not come again. */
   readonly #returned = new Set<number>();
   /** Whether that is all that may come out of order. */
@@ -174,11 +177,15 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   }
 
   arrived(messages: readonly Incoming[], isAgain: boolean): void {
-    if (isAgain) this.#miss(messages);
+    for (const { reply } of isAgain ? messages : []) {
+      const { seq, delivered } = placeOf(reply);
+      if (delivered > 1) this.#miss(seq);
+    }
     const { link } = this.#owner.space;
     // The process has slept: what lay in its socket may be somebody else's by now, and comes again.
     if (messages.length > 0 && Date.now() - link.lastTick > Math.max(this.ackWait / 2, 2_500)) {
       this.#isKnown = false;
+      for (const { reply } of messages) this.#miss(placeOf(reply).seq);
       return;
     }
     if (this.#looking !== undefined) {
@@ -189,11 +196,10 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     this.#owner.changed();
   }
 
-  #miss(messages: readonly Incoming[]): void {
-    for (const { reply } of messages) {
-      const { seq, delivered } = placeOf(reply);
-      if (delivered > 1) this.#missed.add(seq);
-    }
+  #miss(seq: number): void {
+    // What comes again goes to another member at times, and is not heard of here any more.
+    if (this.#missed.size >= MOST_MISSED) this.#missed.clear();
+    this.#missed.set(seq, (this.#missed.get(seq) ?? 0) + 1);
   }
 
   #accept(messages: readonly Incoming[]): void {
@@ -242,7 +248,8 @@ export class ClassFlow implements FlowOwner, LaneOwner {
       if (losses !== this.#losses) continue;
       for (const [at, message] of batch.entries()) {
         const place = places[at]!;
-        const missed = this.#missed.delete(place.seq) ? 1 : 0;
+        const missed = this.#missed.get(place.seq) ?? 0;
+        this.#missed.delete(place.seq);
         this.#add(message, place, Math.max(place.delivered - releases[at]! - missed, 1), now);
       }
     }
