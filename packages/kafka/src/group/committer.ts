@@ -34,7 +34,7 @@ export class Committer implements Commits {
   }
 
   commit(): Promise<boolean> {
-    if (this.#member.membership === undefined) return Promise.resolve(false);
+    if (this.#member.membership === undefined || this.#closed) return Promise.resolve(false);
     return new Promise((resolve) => {
       this.#waiters.push({ number: this.#started + 1, resolve });
       this.#schedule();

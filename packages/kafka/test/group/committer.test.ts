@@ -4,7 +4,7 @@ import type { Cluster } from '../../src/driver/cluster.ts';
 import type { Request } from '../../src/driver/request.ts';
 import { Committer } from '../../src/group/committer.ts';
 import type { GroupMember } from '../../src/group/member.ts';
-import { feedOf } from '../feed/support.ts';
+import { feedOf, turn } from '../feed/support.ts';
 
 let committer: Committer | undefined;
 afterEach(() => committer?.close());
@@ -62,4 +62,10 @@ it('stores no older positions behind newer ones, whichever finds the coordinator
   looking[0]!.resolve(1);
   expect(await older).toBe(true);
   expect(sent.at(-1)).toBe(2);
+});
+
+it('says that what is settled after its end is not kept', async () => {
+  setup();
+  committer!.close();
+  expect(await Promise.race([committer!.commit(), turn()])).toBe(false);
 });
