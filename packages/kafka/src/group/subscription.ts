@@ -242,12 +242,13 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
 
   async nack(delivery: Delivery, delay: number): Promise<readonly Delivery[]> {
     if (!this.#durable) throw cannotReturn('nack');
-    const [away] = this.#away([delivery]);
     const entry = delivery as Entry;
     entry.staged = undefined;
     // At once where it stays: those that fail together are to be counted one by one.
-    if (away === undefined && entry.state === OUT && this.#moves(entry) && (await this.#queued(entry, delay)))
+    if (entry.state === OUT && this.#moves(entry) && (await this.#queued(entry, delay)))
       return this.ack([delivery]);
+    // Only now: its partition may have changed hands meanwhile.
+    const [away] = this.#away([delivery]);
     if (!this.#feed.retry(delivery, delay)) return [delivery];
     if (away !== undefined)
       return (await this.#giveBack(away, { due: Date.now() + delay })) ? NONE : [delivery];
@@ -279,8 +280,9 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
     return this.#loans.giveBack(part, offset, this.#member.membership?.member ?? '', how);
   }
 
-  /** Whether the account of its partition holds enough retries. */
+  /** Whether it is for the group's topic of retries: the account of its partition, which is this member's, holds enough. */
   #moves({ key, part }: Entry): boolean {
+    if (part.detached) return false;
     if (this.#source.order === 'block' && key !== undefined) return false;
     return part.ledger.due.size >= MOST_WAITING;
   }
