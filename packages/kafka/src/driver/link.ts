@@ -24,7 +24,7 @@ export class Link {
 
   /** @throws {ConnectionError} when nobody answers in time, or the credentials are refused */
   static async open(client: Client, host: string, port: number): Promise<Link> {
-    const connection = newConnection(client, host, port);
+    const connection = connectionTo(client, host, port);
     const link = new Link(client, connection, host, port);
     let connected = false;
     try {
@@ -123,6 +123,15 @@ export class Link {
     this.#connection.disconnect().catch(() => {});
     this.#connection.socket?.destroy();
     this.#onClosed?.(error);
+  }
+}
+
+/** Asks for the credentials, too, which may not be at hand. */
+function connectionTo(client: Client, host: string, port: number): DriverConnection {
+  try {
+    return newConnection(client, host, port);
+  } catch (error) {
+    throw driverError(error, `connecting to ${host}:${port}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { ConfigError } from '@ambus/core';
+import { type BrokerHost, BusError, ConfigError } from '@ambus/core';
 import type { Cluster } from '../driver/cluster.ts';
 import { Code, isRefusal } from '../driver/errors.ts';
 import type { Committed } from '../driver/group-requests.ts';
@@ -45,6 +45,19 @@ export function takeAccounts(all: Iterable<Part>): Accounts {
     entries.push({ topic, partition, offset: ledger.floor, metadata });
   }
   return { parts, entries, lossy };
+}
+
+/**
+ * Tells, once of each subscription, of what went wrong and is no error of the bus: it is tried again like any other, and
+ * nobody would hear of it.
+ */
+export function tellOnce(host: Pick<BrokerHost, 'warning'>, group: string): (error: unknown) => void {
+  let told = false;
+  return (error) => {
+    if (told || BusError.is(error)) return;
+    told = true;
+    host.warning('the positions of a group could not be committed', { group, error });
+  };
 }
 
 /** Acts on the code of a commit that was refused. */

@@ -52,7 +52,8 @@ export class Cleaner {
       if (!(await this.#commit())) return;
       for (const [leader, list] of byLeader) await this.#delete(leader, list);
     } catch (error) {
-      if (!BusError.is(error)) throw error;
+      if (BusError.is(error)) return;
+      this.#hub.host.warning('retries that are done could not be removed', { error });
     }
   }
 

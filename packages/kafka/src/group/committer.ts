@@ -1,9 +1,9 @@
-import { BusError } from '@ambus/core';
-import { type Cluster, wait } from '../driver/cluster.ts';
+import { wait } from '../driver/cluster.ts';
 import { Code } from '../driver/errors.ts';
 import { offsetCommit } from '../driver/group-requests.ts';
 import type { Part } from '../feed/part.ts';
-import { type Commits, react, takeAccounts } from './accounts.ts';
+import type { Hub } from '../hub.ts';
+import { type Commits, react, takeAccounts, tellOnce } from './accounts.ts';
 import type { GroupMember } from './member.ts';
 
 /** Commits that may be under way at once. Acks wait for the one before; what is handed out does not. */
@@ -18,19 +18,25 @@ interface Waiter {
 
 /** Brings the accounts of a group's partitions to the server: whole states, so that the latest one is always enough. */
 export class Committer implements Commits {
-  readonly #cluster: Cluster;
+  readonly #cluster: Hub['cluster'];
   readonly #member: GroupMember;
   readonly #parts: () => Iterable<Part>;
+  readonly #tell: (error: unknown) => void;
   #started = 0;
   #flying = 0;
   #waiters: Waiter[] = [];
   #scheduled = false;
   #closed = false;
 
-  constructor(cluster: Cluster, member: GroupMember, parts: () => Iterable<Part>) {
+  constructor(
+    { cluster, host }: Pick<Hub, 'cluster' | 'host'>,
+    member: GroupMember,
+    parts: () => Iterable<Part>,
+  ) {
     this.#cluster = cluster;
     this.#member = member;
     this.#parts = parts;
+    this.#tell = tellOnce(host, member.group);
   }
 
   commit(): Promise<boolean> {
@@ -97,7 +103,7 @@ export class Committer implements Commits {
         if (ok) this.#member.alive(at);
       }
     } catch (error) {
-      if (!BusError.is(error)) throw error;
+      this.#tell(error);
     } finally {
       this.#flying--;
       if (ok) {

@@ -101,7 +101,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
       transaction === undefined
         ? undefined
         : new TransactionalCommitter(hub, this.#member, transaction, parts, (error) => this.#giveUp(error));
-    this.#committer = this.#transactional ?? new Committer(cluster, this.#member, parts);
+    this.#committer = this.#transactional ?? new Committer(hub, this.#member, parts);
   }
 
   get open(): boolean {

@@ -59,16 +59,19 @@ export class Transactions {
   readonly #group: string;
   readonly #id: string;
   readonly #timeout: number;
+  readonly #tell: (error: unknown) => void;
   readonly #sequences = new Map<string, number>();
   #me: Transactor | undefined;
   #single = false;
   #closed = false;
 
-  constructor(hub: Hub, group: string, id: string) {
+  /** @param tell - told of errors after which it goes on as after any other */
+  constructor(hub: Hub, group: string, id: string, tell: (error: unknown) => void) {
     this.#hub = hub;
     this.#group = group;
     this.#id = id;
     this.#timeout = transactionTimeout(hub);
+    this.#tell = tell;
   }
 
   /** Rejects where transactions are not possible here. */
@@ -101,15 +104,15 @@ export class Transactions {
       await this.#end(me);
       return { committed: true, refused: 0, hopeless: undefined };
     } catch (error) {
-      if (!BusError.is(error) && !(error instanceof Refusal)) throw error;
+      const failure = error instanceof Refusal ? error : this.#asBusError(error);
       const known = await this.#recover(ending ? entries : []);
       if (known) return { committed: true, refused: 0, hopeless: undefined };
       if (batches !== undefined) {
         const names = [...new Set(batches.map(({ topic }) => topic))];
         await this.#hub.catalog.refresh(names).catch(() => {});
       }
-      const refused = error instanceof Refusal && error.of === 'group' ? error.code : 0;
-      return { committed: false, refused, hopeless: this.#hopeless(error) };
+      const refused = failure instanceof Refusal && failure.of === 'group' ? failure.code : 0;
+      return { committed: false, refused, hopeless: this.#hopeless(failure) };
     }
   }
 
@@ -126,12 +129,16 @@ export class Transactions {
         return one?.offset === offset && one.metadata === metadata;
       });
     } catch (error) {
-      if (!BusError.is(error)) throw error;
       // Not known yet: it is found out before anything else is done under this name.
-      if (entries.length === 0 || this.#closed || !error.retryable) return false;
+      if (entries.length === 0 || this.#closed || !this.#asBusError(error).retryable) return false;
       await wait(AGAIN);
       return this.#recover(entries);
     }
+  }
+
+  #asBusError(error: unknown): BusError {
+    this.#tell(error);
+    return asBusError(error, { broker: 'kafka' });
   }
 
   #hopeless(error: BusError | Refusal): BusError | undefined {

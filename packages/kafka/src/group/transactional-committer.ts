@@ -1,4 +1,4 @@
-import { BusError, type BusRecord, type Delivery, LeaseLostError } from '@ambus/core';
+import { type BusError, type BusRecord, type Delivery, LeaseLostError } from '@ambus/core';
 import { wait } from '../driver/cluster.ts';
 import { Code } from '../driver/errors.ts';
 import { type Membership, offsetCommit } from '../driver/group-requests.ts';
@@ -6,7 +6,7 @@ import { type Entry, OUT } from '../feed/entry.ts';
 import type { Part } from '../feed/part.ts';
 import type { Hub } from '../hub.ts';
 import { kindOf, partitionFor, toOut, tooLarge } from '../publish/publish.ts';
-import { type Accounts, type Commits, react, takeAccounts } from './accounts.ts';
+import { type Accounts, type Commits, react, takeAccounts, tellOnce } from './accounts.ts';
 import type { GroupMember } from './member.ts';
 import { endOrphans } from './orphans.ts';
 import type { Assignment } from './plan.ts';
@@ -24,6 +24,7 @@ export class TransactionalCommitter implements Commits {
   readonly #member: GroupMember;
   readonly #parts: () => Iterable<Part>;
   readonly #hopeless: (error: BusError) => void;
+  readonly #tell: (error: unknown) => void;
   readonly #transactions: Transactions;
   /** Acked and not committed, with something staged. */
   #acked: Entry[] = [];
@@ -48,7 +49,8 @@ export class TransactionalCommitter implements Commits {
     this.#member = member;
     this.#parts = parts;
     this.#hopeless = hopeless;
-    this.#transactions = new Transactions(hub, member.group, id);
+    this.#tell = tellOnce(hub.host, member.group);
+    this.#transactions = new Transactions(hub, member.group, id, this.#tell);
   }
 
   start(): Promise<void> {
@@ -156,13 +158,15 @@ export class TransactionalCommitter implements Commits {
     const epoch = this.#epoch;
     const acked = this.#acked.splice(0);
     const waiters = this.#waiters.splice(0);
-    const accounts = takeAccounts(this.#parts());
-    const { entries, lossy, parts } = accounts;
-    let ok = entries.length === 0;
-    // What is in no account is handled again after a crash: it waits until there is room for it.
-    if (lossy) ok = false;
-    else if (acked.length > 0) ok = await this.#transact(membership, acked, accounts);
-    else if (entries.length > 0) ok = await this.#commit(membership, accounts);
+    let parts: readonly Part[] = [];
+    let ok = false;
+    try {
+      const accounts = takeAccounts(this.#parts());
+      parts = accounts.parts;
+      ok = await this.#store(membership, acked, accounts);
+    } catch (error) {
+      this.#tell(error);
+    }
     if (ok) {
       for (const resolve of waiters) resolve(true);
       return;
@@ -179,6 +183,13 @@ export class TransactionalCommitter implements Commits {
     await wait(AGAIN);
   }
 
+  async #store(membership: Membership, acked: readonly Entry[], accounts: Accounts): Promise<boolean> {
+    // What is in no account is handled again after a crash: it waits until there is room for it.
+    if (accounts.lossy) return false;
+    if (acked.length > 0) return this.#transact(membership, acked, accounts);
+    return accounts.entries.length === 0 || this.#commit(membership, accounts);
+  }
+
   async #transact(membership: Membership, acked: readonly Entry[], { entries }: Accounts): Promise<boolean> {
     const records = acked.flatMap(({ staged }) => staged ?? []);
     const epoch = this.#epoch;
@@ -190,17 +201,12 @@ export class TransactionalCommitter implements Commits {
 
   async #commit(membership: Membership, { entries }: Accounts): Promise<boolean> {
     const { cluster } = this.#hub;
-    try {
-      const at = Date.now();
-      const node = await cluster.coordinator(membership.group);
-      const answers = await cluster.send(node, offsetCommit(membership, entries));
-      const failed = answers.find(({ error }) => error !== 0 && error !== Code.unknownTopic);
-      if (failed === undefined) this.#member.alive(at);
-      else react(cluster, this.#member, failed.error, membership.generation);
-      return failed === undefined;
-    } catch (error) {
-      if (!BusError.is(error)) throw error;
-      return false;
-    }
+    const at = Date.now();
+    const node = await cluster.coordinator(membership.group);
+    const answers = await cluster.send(node, offsetCommit(membership, entries));
+    const failed = answers.find(({ error }) => error !== 0 && error !== Code.unknownTopic);
+    if (failed === undefined) this.#member.alive(at);
+    else react(cluster, this.#member, failed.error, membership.generation);
+    return failed === undefined;
   }
 }

@@ -12,7 +12,7 @@ function setup(error = 0) {
   const parts: Part[] = [part({ topic: 'main' }), part({ topic: 'q', kind: 'q' })];
   const sent: number[] = [];
   const warned: string[] = [];
-  const state = { commits: true, down: false };
+  const state = { commits: true, down: false, surprise: false };
   const hub = {
     catalog: { known: () => ({ leaders: [7] }) },
     cluster: {
@@ -28,7 +28,10 @@ function setup(error = 0) {
   const cleaner = new Cleaner(
     hub,
     () => parts,
-    async () => state.commits,
+    async () => {
+      if (state.surprise) throw new TypeError('not expected');
+      return state.commits;
+    },
   );
   return { cleaner, parts, sent, warned, state };
 }
@@ -70,4 +73,15 @@ it('says that it may not', async () => {
   parts[1]!.ledger.settle(0, 3);
   await cleaner.clean();
   expect(warned).toHaveLength(1);
+});
+
+it('tells of an error that is none of the bus, and tries again', async () => {
+  const { cleaner, parts, sent, warned, state } = setup();
+  parts[1]!.ledger.settle(0, 3);
+  state.surprise = true;
+  await cleaner.clean();
+  expect(warned).toHaveLength(1);
+  state.surprise = false;
+  await cleaner.clean();
+  expect(sent).toEqual([7]);
 });
