@@ -33,7 +33,7 @@ export function publish(hub: Hub, records: readonly BusRecord[], deadline: numbe
     return Promise.reject(new TimeoutError('the deadline of this publish has passed', { broker: 'kafka' }));
   }
   const call = new PublishCall(records.length, deadline);
-  const unknown = new Map<string, number[]>();
+  const unknown = new Map<string, { readonly kind: Kind; readonly indexes: number[] }>();
   for (let index = 0; index < records.length; index++) {
     const record = records[index]!;
     const refused = tooLarge(record, hub.settings.maxMessageBytes);
@@ -47,14 +47,14 @@ export function publish(hub: Hub, records: readonly BusRecord[], deadline: numbe
     const topic = lacks(known, record) ? undefined : known;
     const waiting = unknown.get(name);
     // None overtakes those of its topic that wait for it.
-    if (waiting !== undefined) waiting.push(index);
-    else if (topic === undefined) unknown.set(name, [index]);
+    if (waiting !== undefined) waiting.indexes.push(index);
+    else if (topic === undefined) unknown.set(name, { kind, indexes: [index] });
     else add(hub, topic, record, kind, call, index);
   }
-  for (const [name, indexes] of unknown) {
+  for (const [name, { kind, indexes }] of unknown) {
     const before = hub.queued.get(name) ?? Promise.resolve();
     const running = before
-      .then(() => later(hub, records, indexes, call))
+      .then(() => later(hub, records, kind, indexes, call))
       .finally(() => {
         if (hub.queued.get(name) === running) hub.queued.delete(name);
       });
@@ -69,15 +69,15 @@ function lacks(topic: KafkaTopic | undefined, { channel, topic: address }: BusRe
   return topic !== undefined && channel === 'reply' && partitionOfAddress(address) >= topic.leaders.length;
 }
 
-/** For topics that this bus has not seen yet. */
+/** For topics that this bus has not seen yet. Of one kind, whatever is due by the time that they are found. */
 async function later(
   hub: Hub,
   records: readonly BusRecord[],
+  kind: Kind,
   indexes: readonly number[],
   call: PublishCall,
 ): Promise<void> {
   const first = records[indexes[0]!]!;
-  const kind = kindOf(first, Date.now());
   let topic: KafkaTopic | undefined;
   let failure: BusError | undefined;
   while (topic === undefined) {
@@ -94,7 +94,7 @@ async function later(
   }
   for (const index of indexes) {
     if (topic === undefined) call.failed(index, failure!);
-    else add(hub, topic, records[index]!, kindOf(records[index]!, Date.now()), call, index);
+    else add(hub, topic, records[index]!, kind, call, index);
   }
   hub.publisher.flush();
 }
