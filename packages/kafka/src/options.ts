@@ -115,7 +115,9 @@ const SPEC: check.Spec<KafkaOptions> = {
     Array.isArray(value) && value.length > 0 ? arrayOf(address)(value) : 'a list of host:port',
   ),
   url: (value) =>
-    parseUrl(value) === undefined ? 'kafka://host:port, kafkas://host:port or host:port' : undefined,
+    parseUrl(value) === undefined
+      ? 'kafka://host:port, kafkas://host:port or host:port, with "%" in a user or password as "%25"'
+      : undefined,
   clientId: text(200),
   ssl: either(boolean, anyObject),
   sasl: credentials,
@@ -220,15 +222,14 @@ function parseUrl(url: unknown): Pick<KafkaOptions, 'brokers' | 'ssl' | 'sasl'> 
       : null;
   if (parts === null || addresses(parts[4]) !== undefined) return undefined;
   const [, secure, user, password, brokers] = parts;
-  const sasl =
-    user === undefined
-      ? undefined
-      : {
-          mechanism: 'plain' as const,
-          username: decodeURIComponent(user),
-          password: decodeURIComponent(password!),
-        };
-  return { brokers: brokers!, ssl: secure === 's' || undefined, sasl };
+  const ssl = secure === 's' || undefined;
+  if (user === undefined) return { brokers: brokers!, ssl };
+  try {
+    const [username, secret] = [decodeURIComponent(user), decodeURIComponent(password!)];
+    return { brokers: brokers!, ssl, sasl: { mechanism: 'plain', username, password: secret } };
+  } catch {
+    return undefined;
+  }
 }
 
 /** A wrong url is shown in the error, its password is not. */

@@ -25,6 +25,8 @@ describe('an option that is not allowed is refused by name', () => {
     [{ brokers: ['a:1', 'b'] }, 'brokers'],
     [{ url: 'nats://a:1' }, 'url'],
     [{ url: 'kafka://a' }, 'url'],
+    [{ url: 'kafka://me:50%off@a:1' }, 'url'],
+    [{ url: 'kafka://50%off:x@a:1' }, 'url'],
     [{ url: 'kafka://a:1', brokers: 'b:1' }, 'brokers'],
     [{ clientId: '' }, 'clientId'],
     [{ ssl: 'yes' }, 'ssl'],
@@ -66,6 +68,7 @@ describe('an option that is not allowed is refused by name', () => {
 
   it('without showing a password', () => {
     expect(refusal({ url: 'kafka://me:hunter2@' })).not.toContain('hunter2');
+    expect(refusal({ url: 'kafka://me:hunter%2@a:1' })).not.toContain('hunter');
     expect(refusal({ sasl: { mechanism: 'magic', password: 'hunter2' } })).not.toContain('hunter2');
   });
 });
