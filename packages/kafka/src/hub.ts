@@ -119,11 +119,14 @@ export class Hub {
     );
   }
 
-  /** A topic is gone. Made again where that may be, with one warning for all that go at the same time. */
+  /**
+   * A topic is gone. Made again where that may be, with one warning for all that go at the same time; one that was deleted
+   * on purpose is left to who publishes or subscribes.
+   */
   lostTopic(name: string): void {
     if (this.creates) this.#warn(name);
     this.catalog.forget(name);
-    if (!this.creates || this.#closed) return;
+    if (!this.creates || this.#closed || !this.catalog.seen(name)) return;
     if (Date.now() - this.#lostAt > ONE_LOSS) void this.#lostState();
     this.#lostAt = Date.now();
   }

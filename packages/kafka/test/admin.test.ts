@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { type Bus, createBus, ValidationError } from '@ambus/core';
 import type { Server } from '@ambus/testing';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -173,5 +174,29 @@ it('what is deleted on purpose is no loss', async () => {
   await bus.publish('on.purpose', 2);
   await vi.waitFor(() => expect(seen).toEqual([1, 2]), 10_000);
   expect(warnings).toEqual([]);
+  await Promise.all([bus.close(), other.bus.close()]);
+});
+
+it('what is deleted on purpose is not made again for those who read it, but for who publishes', async () => {
+  const { bus } = await makeBus();
+  const other = await makeBus();
+  const seen: unknown[] = [];
+  await other.bus.subscribe('stays.away', ({ data }) => void seen.push(`group ${data}`), { group: 'g' });
+  await other.bus.subscribe('stays.away', ({ data }) => void seen.push(`live ${data}`));
+  await other.bus.subscribe('goes.by.itself', () => {}, { group: 'g' });
+  const admin = rawKafka(`${server.host}:${server.port}`).admin();
+  await admin.connect();
+  const there = async (topic: string) => (await admin.listTopics()).includes(`ambus.${topic}`);
+  expect(await bus.admin.deleteTopic('stays.away')).toBe(true);
+  // As long as it takes to miss it.
+  await setTimeout(3_000);
+  expect(await there('stays.away')).toBe(false);
+  // Nor when others are missed that nobody has deleted so.
+  await admin.deleteTopics({ topics: ['ambus.goes.by.itself'] });
+  await vi.waitFor(async () => expect(await there('goes.by.itself')).toBe(true), 10_000);
+  expect(await there('stays.away')).toBe(false);
+  await bus.publish('stays.away', 1);
+  await vi.waitFor(() => expect(seen.toSorted()).toEqual(['group 1', 'live 1']), 10_000);
+  await admin.disconnect();
   await Promise.all([bus.close(), other.bus.close()]);
 });

@@ -15,7 +15,7 @@ import { isLiteral } from '../topics/match.ts';
 import { Feed, type FeedHost } from './feed.ts';
 import { Ledger } from './ledger.ts';
 import { Part } from './part.ts';
-import { ensureSource, type SourceTopic, sourceTopics } from './topics.ts';
+import { ensureSource, restoreSource, type SourceTopic, sourceTopics } from './topics.ts';
 
 const NONE: readonly Delivery[] = Object.freeze([]);
 
@@ -82,7 +82,7 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
   }
 
   lostState(): void {
-    ensureSource(this.#hub, this.#source).then(
+    restoreSource(this.#hub, this.#source).then(
       () => this.topicsAppeared(),
       () => {},
     );

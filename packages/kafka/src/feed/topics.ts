@@ -28,6 +28,13 @@ export async function ensureSource(hub: Hub, { pattern, channel }: Source): Prom
   await hub.topic(pattern, kindsOf(channel)[0]!);
 }
 
+/** As `ensureSource`, where the server has lost it: not what was deleted on purpose. */
+export async function restoreSource(hub: Hub, source: Source): Promise<void> {
+  const { pattern, channel } = source;
+  if (!isLiteral(pattern) || !hub.catalog.seen(hub.place(pattern, kindsOf(channel)[0]!))) return;
+  await ensureSource(hub, source);
+}
+
 /** What there is on the server for a subscription, now. */
 export async function sourceTopics(hub: Hub, source: Source, fresh: boolean): Promise<SourceTopic[]> {
   const { pattern, channel, group } = source;

@@ -14,7 +14,7 @@ import { type Entry, OUT, SETTLED } from '../feed/entry.ts';
 import { Feed, type FeedHost } from '../feed/feed.ts';
 import type { Part } from '../feed/part.ts';
 import { MOST_WAITING } from '../feed/room.ts';
-import { ensureSource } from '../feed/topics.ts';
+import { ensureSource, restoreSource } from '../feed/topics.ts';
 import type { Hub, Listener } from '../hub.ts';
 import type { Emptied } from '../news.ts';
 import { LogReader } from '../read/reader.ts';
@@ -168,7 +168,7 @@ export class GroupSubscription implements BrokerSubscription, FeedHost, Listener
 
   lostState(): void {
     if (this.#closed) return;
-    Promise.all([this.#hub.control(), ensureSource(this.#hub, this.#source)]).then(
+    Promise.all([this.#hub.control(), restoreSource(this.#hub, this.#source)]).then(
       () => this.#member.rejoin(),
       () => {},
     );
