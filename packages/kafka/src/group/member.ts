@@ -1,4 +1,4 @@
-import { type BusError, ConfigError, UnsupportedError } from '@ambus/core';
+import { type BusError, ConfigError, ConnectionError, UnsupportedError } from '@ambus/core';
 import { type Cluster, wait } from '../driver/cluster.ts';
 import { Code, isRefusal, serverError } from '../driver/errors.ts';
 import { heartbeat, joinGroup, leaveGroup, type Membership, syncGroup } from '../driver/group-requests.ts';
@@ -50,6 +50,8 @@ export class GroupMember {
   #again = false;
   #closed = false;
   #lastSign = 0;
+  /** How often its lease has ended. */
+  #losses = 0;
   /** Topics that the server was told of, and when. */
   #listed = '';
   #listedAt = 0;
@@ -167,6 +169,7 @@ export class GroupMember {
     const since = Date.now();
     this.#listed = topics.join();
     this.#listedAt = since;
+    const losses = this.#losses;
     const joining = link.send(
       joinGroup({
         group: this.group,
@@ -188,6 +191,7 @@ export class GroupMember {
     }
     this.#naming = undefined;
     this.#check(joined.error, 'joining');
+    this.#checkLease(losses);
     this.alive(Math.max(since, Date.now() - sessionTimeout / 4));
     this.#membership = { ...this.#membership, generation: joined.generation, member: joined.member };
     const assignments = joined.leader === joined.member ? await this.#lead(joined.members) : [];
@@ -197,6 +201,7 @@ export class GroupMember {
       requestTimeout,
     );
     this.#check(error, 'joining');
+    this.#checkLease(losses);
     this.alive(at);
     const assigned = readAssignment(assignment);
     await this.#host.assigned(assigned);
@@ -274,6 +279,14 @@ export class GroupMember {
     throw serverError(error, `${doing} in group "${this.group}"`);
   }
 
+  /** What it has told of itself while it joined must still be so: what it has lost since would be nobody's. */
+  #checkLease(losses: number): void {
+    if (losses === this.#losses) return;
+    throw new ConnectionError(`the lease in group "${this.group}" ended while it changed`, {
+      broker: 'kafka',
+    });
+  }
+
   #expire(): void {
     if (this.membership !== undefined && Date.now() - this.#lastSign > this.#settings.sessionTimeout)
       this.#forget();
@@ -283,6 +296,8 @@ export class GroupMember {
     const had = this.membership !== undefined;
     this.#membership = { ...this.#membership, generation: -1, member: '' };
     this.#joined = false;
-    if (had) this.#host.lost();
+    if (!had) return;
+    this.#losses++;
+    this.#host.lost();
   }
 }

@@ -19,8 +19,11 @@ const assigned = (members: string[]) => ({
 });
 
 /** A member whose server answers as told; `undefined` does not come before the connection ends. */
-function setup(answer: Answer, instance: string | null = null) {
+function setup(answer: Answer, instance: string | null = null, sessionTimeout = 10_000) {
   const sent: string[] = [];
+  /** The slots that it has, and those that it told of at each look. */
+  let owned: readonly number[] = [];
+  const told: (readonly number[])[] = [];
   const failed: BusError[] = [];
   const given: Assignment[] = [];
   let closed = 0;
@@ -44,21 +47,29 @@ function setup(answer: Answer, instance: string | null = null) {
   } as unknown as Cluster;
   const settings = {
     groupInstanceId: instance,
-    sessionTimeout: 10_000,
+    sessionTimeout,
     rebalanceTimeout: 10_000,
     heartbeatInterval: 20,
     requestTimeout: 1_000,
   } as Settings;
   member = new GroupMember('group', cluster, settings, {
-    state: () => ({ owned: [], draining: [], begun: false, wants: true, stuck: false, slots: 1 }),
+    state: () => {
+      told.push(owned);
+      return { owned, draining: [], begun: false, wants: true, stuck: false, slots: 1 };
+    },
     topics: async () => ['t'],
     slots: async () => 1,
-    assigned: (assignment) => void given.push(assignment),
-    lost() {},
+    assigned(assignment) {
+      given.push(assignment);
+      owned = assignment.slots;
+    },
+    lost() {
+      owned = [];
+    },
     failed: (error) => void failed.push(error),
   });
   member.start();
-  return { member, sent, failed, given, closed: () => closed };
+  return { member, sent, told, failed, given, closed: () => closed };
 }
 
 const usual: Answer = (name) =>
@@ -135,4 +146,24 @@ it('joins again where the others know it by an earlier id', async () => {
   }, 'id');
   await expect.poll(() => given.length, { timeout: 5_000 }).toBe(2);
   expect(given[1]!.members).toContain('me');
+});
+
+it('says what it has when its lease ended while it joined, having told of more before', async () => {
+  const joining = Promise.withResolvers<unknown>();
+  let joins = 0;
+  const { member, told, given } = setup(
+    (name) => {
+      if (name === 'JoinGroup' && ++joins === 2) return joining.promise;
+      return name === 'Heartbeat' && joins === 1 ? Code.rebalanceInProgress : usual(name);
+    },
+    null,
+    300,
+  );
+  await expect.poll(() => told.length).toBe(2);
+  expect(told).toEqual([[], [0]]);
+  await expect.poll(() => member.membership).toBeUndefined();
+  // What the leader plans by now counts those that it has lost as its own.
+  joining.resolve(joined);
+  await expect.poll(() => given.length).toBe(2);
+  expect(told).toEqual([[], [0], []]);
 });
