@@ -1,6 +1,6 @@
 import { type BusError, ConfigError, ConnectionError, UnsupportedError } from '@ambus/core';
 import { type Cluster, wait } from '../driver/cluster.ts';
-import { Code, isRefusal, serverError } from '../driver/errors.ts';
+import { Code, isPassing, isRefusal, serverError } from '../driver/errors.ts';
 import { heartbeat, joinGroup, leaveGroup, type Membership, syncGroup } from '../driver/group-requests.ts';
 import type { Link } from '../driver/link.ts';
 import type { Settings } from '../options.ts';
@@ -50,6 +50,8 @@ export class GroupMember {
   #again = false;
   #closed = false;
   #lastSign = 0;
+  /** Its id before its lease ended: until that has left, the server may have the group wait for it. */
+  #former = '';
   /** How often its lease has ended. */
   #losses = 0;
   /** Topics that the server was told of, and when. */
@@ -127,9 +129,10 @@ export class GroupMember {
     // A static member that goes keeps its place until its session ends: that is what it is for.
     if (this.#membership.instance !== null) return;
     if (this.#naming !== undefined) await Promise.race([this.#naming, wait(LEAVING)]);
-    if (this.#membership.member === '' || this.#cluster.closed) return;
+    const member = this.#membership.member || this.#former;
+    if (member === '' || this.#cluster.closed) return;
     const node = await this.#cluster.coordinator(this.group);
-    await this.#cluster.send(node, leaveGroup(this.#membership), LEAVING);
+    await this.#cluster.send(node, leaveGroup({ ...this.#membership, member }), LEAVING);
   }
 
   async #run(): Promise<void> {
@@ -165,6 +168,7 @@ export class GroupMember {
       this.#link = await this.#cluster.dedicated(await this.#cluster.coordinator(this.group));
     }
     const link = this.#link;
+    await this.#leaveBehind(link);
     const topics = await this.#host.topics();
     const since = Date.now();
     this.#listed = topics.join();
@@ -209,6 +213,14 @@ export class GroupMember {
     if (assigned.members.length > 0 && !assigned.members.includes(joined.member)) {
       setTimeout(() => this.rejoin(), RENAMED).unref();
     }
+  }
+
+  /** Not to come back under the old id: then others would still wait for what was lent to it, and is lost. */
+  async #leaveBehind(link: Link): Promise<void> {
+    if (this.#former === '') return;
+    const error = await link.send(leaveGroup({ ...this.#membership, member: this.#former }));
+    if (isPassing(error)) this.#check(error, 'joining');
+    this.#former = '';
   }
 
   async #lead(
@@ -294,6 +306,8 @@ export class GroupMember {
 
   #forget(): void {
     const had = this.membership !== undefined;
+    // Who comes back under a static id takes the place of the one before.
+    if (this.#membership.instance === null) this.#former = this.#membership.member || this.#former;
     this.#membership = { ...this.#membership, generation: -1, member: '' };
     this.#joined = false;
     if (!had) return;

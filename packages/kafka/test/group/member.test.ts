@@ -1,5 +1,6 @@
 import { type BusError, ConfigError, ConnectionError } from '@ambus/core';
 import { afterEach, expect, it } from 'vitest';
+import { Reader, Writer } from '../../src/driver/bytes.ts';
 import type { Cluster } from '../../src/driver/cluster.ts';
 import { Code } from '../../src/driver/errors.ts';
 import type { Request } from '../../src/driver/request.ts';
@@ -18,12 +19,25 @@ const assigned = (members: string[]) => ({
   assignment: writeAssignment([], { slots: [0], of: 1, pending: false, members }),
 });
 
+/** Bytes between the group and the id in requests to join and to leave. */
+const BEFORE_ID: Readonly<Record<string, number>> = { JoinGroup: 8, LeaveGroup: 0 };
+
+function memberIn(request: Request<unknown>): string | null {
+  const to = new Writer();
+  request.write(to);
+  const from = new Reader(to.buffer);
+  from.text();
+  return from.skip(BEFORE_ID[request.name]!).text();
+}
+
 /** A member whose server answers as told; `undefined` does not come before the connection ends. */
 function setup(answer: Answer, instance: string | null = null, sessionTimeout = 10_000) {
   const sent: string[] = [];
   /** The slots that it has, and those that it told of at each look. */
   let owned: readonly number[] = [];
   const told: (readonly number[])[] = [];
+  /** Under which ids it joined and left. */
+  const ids: string[] = [];
   const failed: BusError[] = [];
   const given: Assignment[] = [];
   let closed = 0;
@@ -35,6 +49,7 @@ function setup(answer: Answer, instance: string | null = null, sessionTimeout = 
   };
   const send = async (request: Request<unknown>) => {
     sent.push(request.name);
+    if (request.name in BEFORE_ID) ids.push(`${request.name} ${memberIn(request)}`);
     const value = answer(request.name);
     return value === undefined ? held.promise : value;
   };
@@ -69,7 +84,7 @@ function setup(answer: Answer, instance: string | null = null, sessionTimeout = 
     failed: (error) => void failed.push(error),
   });
   member.start();
-  return { member, sent, told, failed, given, closed: () => closed };
+  return { member, sent, told, ids, failed, given, closed: () => closed };
 }
 
 const usual: Answer = (name) =>
@@ -151,7 +166,7 @@ it('joins again where the others know it by an earlier id', async () => {
 it('says what it has when its lease ended while it joined, having told of more before', async () => {
   const joining = Promise.withResolvers<unknown>();
   let joins = 0;
-  const { member, told, given } = setup(
+  const { member, told, ids, given } = setup(
     (name) => {
       if (name === 'JoinGroup' && ++joins === 2) return joining.promise;
       return name === 'Heartbeat' && joins === 1 ? Code.rebalanceInProgress : usual(name);
@@ -166,4 +181,26 @@ it('says what it has when its lease ended while it joined, having told of more b
   joining.resolve(joined);
   await expect.poll(() => given.length).toBe(2);
   expect(told).toEqual([[], [0], []]);
+  // Others are to take back what it had of theirs.
+  expect(ids.slice(-2)).toEqual(['LeaveGroup me', 'JoinGroup ']);
 });
+
+for (const known of [true, false]) {
+  it(`leaves under its old id before it comes back after its lease ended, ${known ? 'which' : 'though'} the server ${known ? 'still knows' : 'does not know it'}`, async () => {
+    let down = false;
+    const { member, ids } = setup(
+      (name) => {
+        if (down) throw new ConnectionError('nobody is there', { broker: 'kafka' });
+        return name === 'LeaveGroup' && !known ? Code.unknownMember : usual(name);
+      },
+      null,
+      300,
+    );
+    await expect.poll(() => member.membership).toBeDefined();
+    down = true;
+    await expect.poll(() => member.membership).toBeUndefined();
+    down = false;
+    await expect.poll(() => member.membership, { timeout: 5_000 }).toBeDefined();
+    expect(ids).toEqual(['JoinGroup ', 'LeaveGroup me', 'JoinGroup ']);
+  });
+}
