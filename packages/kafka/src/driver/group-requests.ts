@@ -1,4 +1,4 @@
-import { byTopic, type Request } from './request.ts';
+import { byTopic, type Request, STORING } from './request.ts';
 
 /** Whose coordinator is asked for. */
 export const CoordinatorOf = { group: 0, transaction: 1 } as const;
@@ -139,6 +139,7 @@ export function offsetCommit(
     key: 8,
     version: 7,
     name: 'OffsetCommit',
+    hold: STORING,
     write(to) {
       to.text(group).i32(generation).text(member).text(instance);
       to.list(byTopic(entries), ({ topic, partitions }) =>

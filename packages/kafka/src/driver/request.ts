@@ -14,6 +14,12 @@ export interface Request<T> {
   readonly hold?: number;
 }
 
+/**
+ * Milliseconds that a server waits for copies of what it stores of a group or a transaction: by default its
+ * `offsets.commit.timeout.ms`.
+ */
+export const STORING = 5_000;
+
 /** Partitions of one topic. */
 export interface ByTopic<T> {
   readonly topic: string;

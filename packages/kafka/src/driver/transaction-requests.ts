@@ -1,7 +1,7 @@
 import type { Committed, Membership } from './group-requests.ts';
 import type { PartitionAnswer } from './log-requests.ts';
 import type { Producer } from './records.ts';
-import { byTopic, type Request } from './request.ts';
+import { byTopic, type Request, STORING } from './request.ts';
 
 /** Who makes a transaction. */
 export interface Transactor {
@@ -18,6 +18,7 @@ export function addPartitionsToTxn(
     key: 24,
     version: 2,
     name: 'AddPartitionsToTxn',
+    hold: STORING,
     write(to) {
       to.text(transactionalId).i64(producer.id).i16(producer.epoch);
       to.list(byTopic(places), ({ topic, partitions }) =>
@@ -41,6 +42,7 @@ export function addOffsetsToTxn({ transactionalId, producer }: Transactor, group
     key: 25,
     version: 2,
     name: 'AddOffsetsToTxn',
+    hold: STORING,
     write: (to) => to.text(transactionalId).i64(producer.id).i16(producer.epoch).text(group),
     read: (from) => from.skip(4).i16(),
   };
@@ -56,6 +58,7 @@ export function txnOffsetCommit(
     key: 28,
     version: 3,
     name: 'TxnOffsetCommit',
+    hold: STORING,
     write(to) {
       to.noTags().compactText(transactionalId).compactText(group).i64(producer.id).i16(producer.epoch);
       to.i32(generation).compactText(member).compactText(instance);
@@ -124,6 +127,7 @@ export function endTxn({ transactionalId, producer }: Transactor, commit: boolea
     key: 26,
     version: 2,
     name: 'EndTxn',
+    hold: STORING,
     write: (to) => to.text(transactionalId).i64(producer.id).i16(producer.epoch).bool(commit),
     read: (from) => from.skip(4).i16(),
   };
