@@ -5,7 +5,7 @@ import { PublishCall } from '../publish/call.ts';
 import { sizeConfig } from '../topics/config.ts';
 
 /** Kept until they are settled, however long that takes. */
-const CONFIG = Object.freeze({ 'retention.ms': '-1' });
+const CONFIG = Object.freeze({ 'retention.ms': '-1', 'retention.bytes': '-1' });
 
 /**
  * Puts a record where the group's long queue of retries is. It is stored there before it is settled where it came from;

@@ -27,8 +27,15 @@ const ROOM = MAX_HEADER_BYTES + 64 * 1024;
 const SERVER_DEFAULT = 1_048_588;
 /** Requests, replies and ephemeral messages are read at once or never. */
 const FLEETING = Object.freeze({ 'retention.ms': '600000', 'segment.ms': '600000' });
-/** For a time that lies in the future: the default of Kafka 4 refuses more than an hour. */
-const ANY_TIME = Object.freeze({ 'message.timestamp.after.max.ms': '9223372036854775807' });
+/**
+ * For a time that lies in the future, of which the default of Kafka 4 refuses more than an hour. What is kept counts from
+ * it, whatever the server's own defaults are: until then nobody can have had the message.
+ */
+const DELAYED = Object.freeze({
+  'message.timestamp.after.max.ms': '9223372036854775807',
+  'message.timestamp.type': 'CreateTime',
+  'retention.bytes': '-1',
+});
 
 export function optionsOf(config: TopicConfig): KafkaTopicOptions {
   const { partitions, replicationFactor, compact, kafkaTopic, kafkaConfig } = config as KafkaTopicOptions;
@@ -71,7 +78,7 @@ export function newTopic(name: string, kind: Kind, config: TopicConfig, settings
       ...(maxAge === undefined ? undefined : { 'retention.ms': String(maxAge) }),
       ...(own.compact === true && kind === 'main' ? { 'cleanup.policy': 'compact,delete' } : undefined),
       ...(kind === 'r' || kind === 'e' ? FLEETING : undefined),
-      ...(kind === 'd' ? ANY_TIME : undefined),
+      ...(kind === 'd' ? DELAYED : undefined),
       ...(kind === 'x' ? { 'message.timestamp.type': 'LogAppendTime' } : undefined),
       ...(kind === 'main' ? own.kafkaConfig : undefined),
     },
