@@ -96,6 +96,11 @@ export class Feed {
     this.#reader.add(part);
   }
 
+  /** Reads no more of a part for now: until it is added again. */
+  rest(part: Part): void {
+    this.#reader.remove(part);
+  }
+
   /** Reads no more of a part; what core has of it can still be settled. */
   drain(part: Part): void {
     if (part.draining) return;

@@ -27,6 +27,8 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
   readonly #reader: LogReader;
   readonly #feed: Feed;
   readonly #since: number;
+  /** Parts whose topic is missed: the same one may come back. */
+  readonly #away = new Set<Part>();
   #started = false;
   #closed = false;
 
@@ -77,7 +79,7 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
 
   recreated(topic: string): void {
     const parts = [...this.#feed.parts.values()].filter((part) => part.topic === topic);
-    this.#feed.lose(parts);
+    this.#feed.lose(parts.filter((part) => !this.#end(part)));
     if (parts.length > 0) this.topicsAppeared();
   }
 
@@ -107,9 +109,29 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
   }
 
   gone(part: Part, error: BusError): void {
-    this.#feed.remove(part);
+    if (error.retryable && this.#hub.catalog.seen(part.topic)) {
+      this.#feed.rest(part);
+      this.#away.add(part);
+    } else this.#feed.remove(part);
     if (error.retryable) this.#hub.lostTopic(part.topic);
-    if (!error.retryable) this.#sink.failed(error);
+    else this.#sink.failed(error);
+  }
+
+  /** Ends a part whose topic was missed; false where it was not. */
+  #end(part: Part): boolean {
+    if (!this.#away.delete(part)) return false;
+    this.#feed.remove(part);
+    return true;
+  }
+
+  /** Goes on with what was missed and has come back. What is there under its name now may be another topic. */
+  #goOn(): void {
+    for (const part of this.#away) {
+      const known = this.#hub.catalog.known(part.topic);
+      if (known === undefined) continue;
+      if (known.id !== part.options.topicId) this.#end(part);
+      else if (this.#away.delete(part)) this.#feed.add(part);
+    }
   }
 
   async ack(deliveries: readonly Delivery[]): Promise<readonly Delivery[]> {
@@ -143,6 +165,7 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
 
   /** @param existed - whether they were there when the subscription began: others are read from their start */
   async #add(topics: readonly SourceTopic[], existed: boolean): Promise<void> {
+    this.#goOn();
     const places = topics.flatMap(({ name, partitions, kind, busTopic, exact }) =>
       Array.from({ length: partitions }, (_, partition) => ({
         topic: name,
@@ -165,6 +188,7 @@ export class LiveSubscription implements BrokerSubscription, FeedHost, Listener 
       const ledger = new Ledger(start);
       const options = {
         topic,
+        topicId: catalog.known(topic)?.id,
         partition,
         kind,
         slot: 0,
