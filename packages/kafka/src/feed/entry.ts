@@ -1,6 +1,7 @@
 import type { BusRecord, Delivery } from '@ambus/core';
 import type { KafkaRecord } from '../wire/record.ts';
 import type { Lane } from './lane.ts';
+import type { OriginPlace } from './origin.ts';
 import type { Part } from './part.ts';
 
 export const WAITING = 0;
@@ -31,6 +32,8 @@ export class Entry implements Delivery {
   offset: number;
   /** Deliveries before it came here, where it lay elsewhere then. */
   before = 0;
+  /** The id of the topic where it was published, where it lies elsewhere then and that is known. */
+  originId: string | undefined = undefined;
   /** 0 critical to 4 background. */
   readonly level: number;
   /** Place in the order in which the subscription read its records. */
@@ -72,14 +75,15 @@ export class Entry implements Delivery {
     const entry = new Entry(this.record, this.part, this.level, this.order);
     entry.offset = this.offset;
     entry.before = this.before;
+    entry.originId = this.originId;
     return entry;
   }
 
   /** Where it was published, where that is not its part. */
-  get origin(): { readonly topic: string; readonly partition: number; readonly offset: number } | undefined {
+  get origin(): OriginPlace | undefined {
     if (this.part.kind !== 'q') return undefined;
     const [topic, partition, offset] = this.record.placeOf();
-    return { topic, partition, offset };
+    return { topic, topicId: this.originId, partition, offset };
   }
 
   get native(): NativeMessage {

@@ -8,7 +8,7 @@ import type { Identity } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { Lent } from './lent.ts';
 import { Moved } from './moved.ts';
-import type { Origin } from './origin.ts';
+import { isAnother, type Origin } from './origin.ts';
 import type { Part } from './part.ts';
 import { ReadyQueue } from './ready.ts';
 import { Settlement } from './settlement.ts';
@@ -238,21 +238,21 @@ export class Feed {
   }
 
   /** A record waits for its retry elsewhere: where it came from it is done. */
-  move({ topic, partition, offset }: Origin): void {
+  move({ topic, topicId, partition, offset }: Origin): void {
     const place = `${topic}/${partition}`;
     const part = this.parts.get(place);
     if (part === undefined || part.offset <= offset) {
-      this.#moved.note(place, offset);
+      this.#moved.note(place, offset, topicId);
       return;
     }
-    if (part.ledger.done(offset)) return;
+    if (isAnother(topicId, part) || part.ledger.done(offset)) return;
     this.removed(part, offset);
     part.ledger.settle(offset);
     part.dirty = true;
   }
 
   moved(part: Part, offset: number): boolean {
-    return this.#moved.take(part.place, offset);
+    return this.#moved.take(part, offset);
   }
 
   /** A record was removed from its topic: what was not handed out of it will not be. */

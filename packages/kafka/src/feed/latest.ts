@@ -17,11 +17,11 @@ export class Latest {
    * @returns where the one before lies, which is not to come any more
    */
   note(
-    { topic, partition, offset }: Origin,
+    { topic, topicId = '', partition, offset }: Origin,
     at: number,
     done: (offset: number) => boolean,
   ): number | undefined {
-    const place = `${topic}/${partition}/${offset}`;
+    const place = `${topic}/${topicId}/${partition}/${offset}`;
     const before = this.#offsets.get(place);
     this.#offsets.set(place, at);
     if (this.#offsets.size > this.#most) this.#tidy(done);

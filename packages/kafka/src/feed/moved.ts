@@ -1,3 +1,4 @@
+import { isAnother } from './origin.ts';
 import type { Part } from './part.ts';
 
 /**
@@ -5,8 +6,8 @@ import type { Part } from './part.ts';
  * may have come between the two, so nothing is handed out before all retries that were stored by then are known.
  */
 export class Moved {
-  /** Records whose retries were read before they themselves, by part. */
-  readonly #offsets = new Map<string, Set<number>>();
+  /** Records whose retries were read before they themselves, by part and offset: the ids of their topics. */
+  readonly #ids = new Map<string, Map<number, (string | undefined)[]>>();
   readonly #behind = new Set<Part>();
 
   /** Whether there may be retries that are not known yet. */
@@ -20,22 +21,24 @@ export class Moved {
     else this.#behind.delete(part);
   }
 
-  note(place: string, offset: number): void {
-    const offsets = this.#offsets.get(place);
-    if (offsets === undefined) this.#offsets.set(place, new Set([offset]));
-    else offsets.add(offset);
+  note(place: string, offset: number, topicId: string | undefined): void {
+    const offsets = this.#ids.get(place) ?? new Map<number, (string | undefined)[]>();
+    this.#ids.set(place, offsets);
+    offsets.set(offset, [...(offsets.get(offset) ?? []), topicId]);
   }
 
   /** Whether its retry was read before; asked once. */
-  take(place: string, offset: number): boolean {
-    const offsets = this.#offsets.get(place);
-    if (offsets === undefined || !offsets.delete(offset)) return false;
-    if (offsets.size === 0) this.#offsets.delete(place);
-    return true;
+  take(part: Part, offset: number): boolean {
+    const offsets = this.#ids.get(part.place);
+    const ids = offsets?.get(offset);
+    if (offsets === undefined || ids === undefined) return false;
+    offsets.delete(offset);
+    if (offsets.size === 0) this.#ids.delete(part.place);
+    return ids.some((topicId) => !isAnother(topicId, part));
   }
 
   forget(part: Part): void {
     this.#behind.delete(part);
-    this.#offsets.delete(part.place);
+    this.#ids.delete(part.place);
   }
 }

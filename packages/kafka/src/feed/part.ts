@@ -276,12 +276,13 @@ export class Part implements Track {
   }
 
   #retryOf(raw: InRecord, origin: NonNullable<ReturnType<typeof readOrigin>>, order: number): Entry {
-    const { busTopic, topic, partition, offset, timestamp, headers, level, attempts } = origin;
+    const { busTopic, topic, topicId, partition, offset, timestamp, headers, level, attempts } = origin;
     const retried = { ...raw, timestamp, headers };
     const record = new KafkaRecord(retried, 'durable', busTopic, topic, partition, true, offset);
     const entry = new Entry(record, this, level, order);
     entry.offset = raw.offset;
     entry.before = attempts;
+    entry.originId = topicId;
     return entry;
   }
 

@@ -154,7 +154,8 @@ export class Slots {
   /** The log of a part was deleted and made again, or cut off by a server that had less of it. */
   restarted(part: Part): void {
     this.#feed.lose([part]);
-    const options = { ...part.options, ledger: new Ledger(0), start: 0, until: 0 };
+    const topicId = this.#hub.catalog.known(part.topic)?.id;
+    const options = { ...part.options, topicId, ledger: new Ledger(0), start: 0, until: 0 };
     this.#feed.add(new Part(options, this.#feed));
     void this.#warnOfTruncation(part).catch(() => {});
   }

@@ -266,3 +266,57 @@ it('hands out the latest of two retries of one record, of which the first was ne
   await expect.poll(() => got.map(({ offset, attempt }) => [offset, attempt])).toEqual([[1, 3]]);
   expect(queue.ledger.done(0)).toBe(true);
 });
+
+for (const [was, is] of [
+  ['first', 'second'],
+  ['first', 'first'],
+  // Of a version that did not note it.
+  [undefined, 'second'],
+]) {
+  const same = was === undefined || was === is;
+  for (const order of ['before', 'behind'] as const) {
+    it(`${same ? 'takes' : 'does not take'} a retry from topic ${was} that it reads ${order} a record of topic ${is} for the record's`, async () => {
+      const before = feedOf();
+      before.part({ topicId: was }).take([raw(0)], 1, 1);
+      await turn();
+      const first = toRetry(before.got[0]!, Date.now());
+      const again = before.part({ topic: 'retries', kind: 'q' });
+      again.take([raw(0, { headers: first.headers as Buffer })], 1, 1);
+      await turn();
+      const logged = [first, toRetry(before.got[1]!, Date.now())].map(({ headers }, offset) =>
+        raw(offset, { headers: headers as Buffer }),
+      );
+
+      const { part, got } = feedOf();
+      const main = part({ topicId: is });
+      const queue = retries(part, main, 2);
+      if (order === 'before') queue.take(logged, 2, 2);
+      main.take([raw(0)], 1, 1);
+      if (order === 'behind') queue.take(logged, 2, 2);
+      await expect
+        .poll(() => got.map((entry) => entry.part.kind).toSorted())
+        .toEqual(same ? ['q'] : ['main', 'q']);
+    });
+  }
+}
+
+it('keeps apart retries of two topics of one name', async () => {
+  const logged: ReturnType<typeof raw>[] = [];
+  for (const topicId of ['first', 'second']) {
+    const before = feedOf();
+    before.part({ topicId }).take([raw(0)], 1, 1);
+    await turn();
+    const { headers } = toRetry(before.got[0]!, Date.now());
+    logged.push(raw(logged.length, { headers: headers as Buffer }));
+  }
+  const { part, got } = feedOf();
+  const main = part({ topicId: 'second' });
+  const queue = retries(part, main, 2);
+  queue.take(logged, 2, 2);
+  main.take([raw(0)], 1, 1);
+  const kinds = () => got.map((entry) => [entry.part.kind, entry.offset]);
+  await expect.poll(kinds).toEqual([
+    ['q', 0],
+    ['q', 1],
+  ]);
+});
