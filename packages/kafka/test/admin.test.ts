@@ -200,3 +200,21 @@ it('what is deleted on purpose is not made again for those who read it, but for 
   await admin.disconnect();
   await Promise.all([bus.close(), other.bus.close()]);
 });
+
+it('what is published at once to a topic that was deleted on purpose reaches whoever reads it', async () => {
+  const { bus } = await makeBus({ partitions: 1 });
+  const other = await makeBus({ partitions: 1 });
+  const warnings: unknown[] = [];
+  for (const one of [bus, other.bus]) one.on('warning', (event) => warnings.push(event));
+  const seen: unknown[] = [];
+  for (const options of [{ group: 'g' }, {}])
+    await other.bus.subscribe('at.once', ({ data }) => void seen.push(data), options);
+  await bus.publish('at.once', 1);
+  await vi.waitFor(() => expect(seen).toEqual([1, 1]), 5_000);
+  expect(await bus.admin.deleteTopic('at.once')).toBe(true);
+  // More than lay there before.
+  await Promise.all([2, 3, 4].map((data) => bus.publish('at.once', data)));
+  await vi.waitFor(() => expect(seen.toSorted()).toEqual([1, 1, 2, 2, 3, 3, 4, 4]), 10_000);
+  expect(warnings).toEqual([]);
+  await Promise.all([bus.close(), other.bus.close()]);
+});

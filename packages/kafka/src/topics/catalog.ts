@@ -43,6 +43,8 @@ export class Catalog {
   readonly #cluster: Cluster;
   /** Ids of topics that have been seen, also of those that are gone. */
   readonly #ids = new Map<string, string>();
+  /** Of these, which were deleted on purpose. */
+  readonly #deleted = new Set<string>();
   readonly #topics = new Map<string, KafkaTopic>();
   readonly #creations = new Map<string, Creation>();
   #asking: Promise<void> | undefined;
@@ -66,13 +68,13 @@ export class Catalog {
 
   /** Whether it was there, though it may be gone now; not what was deleted on purpose. */
   seen(name: string): boolean {
-    return this.#ids.has(name);
+    return this.#ids.has(name) && !this.#deleted.has(name);
   }
 
-  /** It was deleted on purpose: another one of its name is a new one. */
+  /** It was deleted on purpose: nobody misses it, and another one of its name is a new one. */
   deleted(name: string): void {
     this.#topics.delete(name);
-    this.#ids.delete(name);
+    this.#deleted.add(name);
   }
 
   /** From now on `find` asks again once for each topic, known or not. */
@@ -192,6 +194,7 @@ export class Catalog {
     const before = this.#ids.get(name);
     this.#ids.set(name, id);
     if (before !== undefined && before !== id) this.recreated(name);
+    this.#deleted.delete(name);
   }
 
   #create(topic: NewTopic): Promise<KafkaTopic> {
