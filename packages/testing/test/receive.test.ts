@@ -82,3 +82,24 @@ it('gives a message of a stream its time from when it is taken', async () => {
   expect(value.signal.aborted).toBe(true);
   await stream.return!();
 });
+
+it('reports a message that is handled at most once and that no call took', async () => {
+  const serializer: Serializer = {
+    contentType: 'application/x-slow',
+    serialize: (data) => Buffer.from(JSON.stringify(data)),
+    async deserialize(body) {
+      await new Promise<void>((resolve) => void test.clock.setTimeout(resolve, 500));
+      return JSON.parse(Buffer.from(body).toString());
+    },
+  };
+  await using test = await createTestBus({ serializer });
+  let dropped = 0;
+  test.bus.on('message.dropped', () => dropped++);
+  await test.bus.admin.ensureGroup('t', 'g', 'new');
+  await test.bus.publish('t', 1, { delivery: 'at-most-once' });
+  const pulled = test.bus.receive('t', { group: 'g', timeout: 0 });
+  await test.clock.advance(1_000);
+  expect(await pulled).toEqual([]);
+  expect(dropped).toBe(1);
+  expect(test.bus.stats().handled).toBe(0);
+});

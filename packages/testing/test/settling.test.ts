@@ -1,4 +1,12 @@
-import { ConnectionError, type Serializer } from '@ambus/core';
+import {
+  ConnectionError,
+  createBus,
+  type Delivery,
+  type Serializer,
+  type Sink,
+  type Source,
+} from '@ambus/core';
+import { memory } from '@ambus/memory';
 import { expect, it } from 'vitest';
 import { createTestBus } from '../src/index.ts';
 
@@ -169,4 +177,89 @@ it('handles nothing that was still being read when its subscription ended', asyn
   await subscribe('second');
   await test.clock.advance(10);
   expect(seen).toEqual(['second 1']);
+});
+
+it('starts nothing on a lease that is lost already', async () => {
+  await using test = await createTestBus({});
+  const begun: string[] = [];
+  await test.bus.subscribe(
+    't',
+    async ({ data, attempt }) => {
+      begun.push(`${data} ${attempt}`);
+      await new Promise<void>((resolve) => void test.clock.setTimeout(resolve, 90_000));
+    },
+    { group: 'g', concurrency: 4 },
+  );
+  for (const n of [1, 2, 3]) await test.bus.publish('t', n, { key: 'k' });
+  await test.clock.advance(10);
+  test.hub.disconnect();
+  await test.clock.advance(61_000);
+  test.hub.reconnect();
+  await test.clock.advance(100);
+  expect(begun).toEqual(['1 1', '1 2']);
+});
+
+it('keeps the order of a key in live batches over durable and ephemeral topics over a pause', async () => {
+  await using test = await createTestBus({ topics: { 't.e': { durability: 'ephemeral' } } });
+  const seen: string[] = [];
+  const subscription = await test.bus.subscribe(
+    't.*',
+    async (messages) => {
+      seen.push(...messages.map(({ data }) => data as string));
+      if (seen.length > 2) return;
+      await messages[0]!.nack({ delay: 50 });
+      await messages[1]!.nack({ delay: 150 });
+    },
+    { order: 'block', ack: { batch: 3, maxWait: 300 } },
+  );
+  for (const data of ['A', 'B']) await test.bus.publish('t.d', data, { key: 'k' });
+  await test.clock.advance(301);
+  await test.bus.publish('t.e', 'E', { key: 'other' });
+  await test.clock.advance(100);
+  const paused = subscription.pause();
+  await test.clock.settle();
+  await paused;
+  await test.clock.advance(100);
+  subscription.resume();
+  await test.clock.advance(1_000);
+  expect(seen.filter((data) => data !== 'E')).toEqual(['A', 'B', 'A', 'B']);
+});
+
+it('keeps the order of a key whose messages the broker recalls while one waits for an outage', async () => {
+  let isDown = true;
+  const serializer: Serializer = {
+    contentType: 'application/x-needy',
+    serialize: (data) => Buffer.from(JSON.stringify(data)),
+    deserialize(body) {
+      const data = JSON.parse(Buffer.from(body).toString());
+      if (isDown && data === 1) throw new ConnectionError('no registry', { retryable: true });
+      return data;
+    },
+  };
+  const sinks: Sink[] = [];
+  const given: Delivery[] = [];
+  const broker = memory();
+  const { subscribe } = broker;
+  broker.subscribe = (source: Source, sink: Sink) => {
+    sinks.push(sink);
+    const tapped: Sink = Object.create(sink, {
+      deliver: {
+        value: (deliveries: readonly Delivery[]) => {
+          given.push(...deliveries);
+          sink.deliver(deliveries);
+        },
+      },
+      lost: { value: (deliveries: readonly Delivery[]) => sink.lost(deliveries) },
+    });
+    return subscribe.call(broker, source, tapped);
+  };
+  await using bus = await createBus({ broker, logger: false, serializer });
+  const seen: unknown[] = [];
+  await bus.subscribe('t', ({ data }) => void seen.push(data), { group: 'g', concurrency: 4 });
+  for (const n of [1, 2, 3]) await bus.publish('t', n, { key: 'k' });
+  await expect.poll(() => given.length).toBe(3);
+  isDown = false;
+  sinks[0]!.recall!(given);
+  await expect.poll(() => seen.length).toBe(3);
+  expect(seen).toEqual([1, 2, 3]);
 });
