@@ -1,12 +1,8 @@
-import { ConnectionError, type Message, type Serializer } from '@ambus/core';
+import { ConnectionError, type Message } from '@ambus/core';
 import { expect, it } from 'vitest';
 import { createTestBus } from '../src/index.ts';
+import { reading } from './support/serializer.ts';
 
-const JSON_TYPE = {
-  contentType: 'application/x-test',
-  serialize: (data: unknown) => Buffer.from(JSON.stringify(data)),
-};
-const parse = (body: Uint8Array): number => JSON.parse(Buffer.from(body).toString());
 const dataOf = (messages: readonly Message[]): unknown[] => messages.map(({ data }) => data);
 const never = (): Promise<never> => new Promise(() => {});
 
@@ -130,15 +126,11 @@ it('holds back what stands behind a message that middleware nacks where the orde
 it('keeps the order of a key that is read, and waits for an outage, over a pause', async () => {
   const gate = Promise.withResolvers<void>();
   let fails = 1;
-  const serializer: Serializer = {
-    ...JSON_TYPE,
-    async deserialize(body) {
-      const data = parse(body);
-      if (data === 3 && fails-- > 0) throw new ConnectionError('no registry', { retryable: true });
-      await gate.promise;
-      return data;
-    },
-  };
+  const serializer = reading(async (data) => {
+    if (data === 3 && fails-- > 0) throw new ConnectionError('no registry', { retryable: true });
+    await gate.promise;
+    return data;
+  });
   await using test = await createTestBus({ serializer });
   const seen: unknown[] = [];
   const subscription = await test.bus.subscribe('t', (messages) => void seen.push(...dataOf(messages)), {
@@ -157,14 +149,10 @@ it('keeps the order of a key that is read, and waits for an outage, over a pause
 
 it('counts a batch once when an outage at its first message puts others back', async () => {
   let fails = 1;
-  const serializer: Serializer = {
-    ...JSON_TYPE,
-    deserialize(body) {
-      const data = parse(body);
-      if (data === 1 && fails-- > 0) throw new ConnectionError('no registry', { retryable: true });
-      return data;
-    },
-  };
+  const serializer = reading((data) => {
+    if (data === 1 && fails-- > 0) throw new ConnectionError('no registry', { retryable: true });
+    return data;
+  });
   await using test = await createTestBus({ serializer });
   const gate = Promise.withResolvers<void>();
   const running: number[] = [];

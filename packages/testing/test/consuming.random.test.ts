@@ -1,6 +1,7 @@
-import { ConnectionError, type Message, type Middleware, type Serializer } from '@ambus/core';
+import { ConnectionError, type Message, type Middleware } from '@ambus/core';
 import { expect, it } from 'vitest';
 import { createTestBus, type TestBusOptions } from '../src/index.ts';
+import { reading } from './support/serializer.ts';
 
 /** Runs that `AMBUS_SEEDS=1-5000` takes the place of. */
 const SEEDS = '1-150';
@@ -36,15 +37,11 @@ async function story(seed: number): Promise<string[]> {
   const goesWrong = (share: number): boolean => !isCalm && chance(share);
   const sleep = (time: number): Promise<void> =>
     new Promise((resolve) => void test.clock.setTimeout(resolve, time));
-  const serializer: Serializer = {
-    contentType: 'application/x-random',
-    serialize: (data) => Buffer.from(JSON.stringify(data)),
-    async deserialize(body) {
-      if (goesWrong(0.6)) await sleep(below(30));
-      if (goesWrong(0.08)) throw new ConnectionError('no registry', { retryable: true });
-      return JSON.parse(Buffer.from(body).toString());
-    },
-  };
+  const serializer = reading(async (data) => {
+    if (goesWrong(0.6)) await sleep(below(30));
+    if (goesWrong(0.08)) throw new ConnectionError('no registry', { retryable: true });
+    return data;
+  });
   const middleware: Middleware = {
     async consume(message, next) {
       if (hangs && goesWrong(0.03)) await new Promise(() => {});

@@ -1,6 +1,6 @@
-import type { Serializer } from '@ambus/core';
 import { expect, it } from 'vitest';
 import { createTestBus } from '../src/index.ts';
+import { reading } from './support/serializer.ts';
 
 it('keeps no place in a group for calls that do not come any more, but while something is unsettled', async () => {
   await using test = await createTestBus({});
@@ -28,14 +28,10 @@ it('keeps no place in a group for calls that do not come any more, but while som
 
 it('counts no attempt of what nobody waits for any more when it has been read', async () => {
   const gate = Promise.withResolvers<void>();
-  const serializer: Serializer = {
-    contentType: 'application/x-slow',
-    serialize: (data) => Buffer.from(JSON.stringify(data)),
-    async deserialize(body) {
-      await gate.promise;
-      return JSON.parse(Buffer.from(body).toString());
-    },
-  };
+  const serializer = reading(async (data) => {
+    await gate.promise;
+    return data;
+  });
   await using test = await createTestBus({ serializer });
   const { bus, clock } = test;
   await bus.admin.ensureGroup('t', 'g', 'new');
@@ -84,14 +80,10 @@ it('gives a message of a stream its time from when it is taken', async () => {
 });
 
 it('reports a message that is handled at most once and that no call took', async () => {
-  const serializer: Serializer = {
-    contentType: 'application/x-slow',
-    serialize: (data) => Buffer.from(JSON.stringify(data)),
-    async deserialize(body) {
-      await new Promise<void>((resolve) => void test.clock.setTimeout(resolve, 500));
-      return JSON.parse(Buffer.from(body).toString());
-    },
-  };
+  const serializer = reading(async (data) => {
+    await new Promise<void>((resolve) => void test.clock.setTimeout(resolve, 500));
+    return data;
+  });
   await using test = await createTestBus({ serializer });
   let dropped = 0;
   test.bus.on('message.dropped', () => dropped++);

@@ -1,14 +1,8 @@
-import {
-  ConnectionError,
-  createBus,
-  type Delivery,
-  type Serializer,
-  type Sink,
-  type Source,
-} from '@ambus/core';
+import { ConnectionError, createBus, type Delivery, type Sink, type Source } from '@ambus/core';
 import { memory } from '@ambus/memory';
 import { expect, it } from 'vitest';
 import { createTestBus } from '../src/index.ts';
+import { reading } from './support/serializer.ts';
 
 it('lets the next of a key run when it is unknown what became of an ack', async () => {
   await using test = await createTestBus({ faults: [{ fault: 'fail', on: 'ack', times: 1 }] });
@@ -28,14 +22,10 @@ it('lets the next of a key run when it is unknown what became of an ack', async 
 
 it('keeps a batch in order through an outage of any length', async () => {
   let isUp = false;
-  const serializer: Serializer = {
-    contentType: 'application/x-needy',
-    serialize: (data) => Buffer.from(JSON.stringify(data)),
-    async deserialize(body) {
-      if (!isUp) throw new ConnectionError('no registry', { retryable: true });
-      return JSON.parse(Buffer.from(body).toString());
-    },
-  };
+  const serializer = reading(async (data) => {
+    if (!isUp) throw new ConnectionError('no registry', { retryable: true });
+    return data;
+  });
   for (const outage of [500, 1_500, 2_500]) {
     isUp = false;
     await using test = await createTestBus({ serializer });
@@ -54,15 +44,10 @@ it('keeps a batch in order through an outage of any length', async () => {
 
 it('keeps a batch in order where one waits for the end of an outage and one before it fails', async () => {
   let readings = 0;
-  const serializer: Serializer = {
-    contentType: 'application/x-needy',
-    serialize: (data) => Buffer.from(JSON.stringify(data)),
-    async deserialize(body) {
-      const data = JSON.parse(Buffer.from(body).toString());
-      if (data === 2 && readings++ === 0) throw new ConnectionError('no registry', { retryable: true });
-      return data;
-    },
-  };
+  const serializer = reading(async (data) => {
+    if (data === 2 && readings++ === 0) throw new ConnectionError('no registry', { retryable: true });
+    return data;
+  });
   await using test = await createTestBus({ serializer });
   const seen: unknown[] = [];
   await test.bus.subscribe(
@@ -151,23 +136,19 @@ it('does not handle a nacked message again beside the handler that goes on', asy
 });
 
 it('handles nothing that was still being read when its subscription ended', async () => {
-  const [reading, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-  const serializer: Serializer = {
-    contentType: 'application/x-slow',
-    serialize: (data) => Buffer.from(JSON.stringify(data)),
-    async deserialize(body) {
-      reading.resolve();
-      await gate.promise;
-      return JSON.parse(Buffer.from(body).toString());
-    },
-  };
+  const [isRead, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const serializer = reading(async (data) => {
+    isRead.resolve();
+    await gate.promise;
+    return data;
+  });
   await using test = await createTestBus({ serializer });
   const seen: string[] = [];
   const subscribe = (name: string) =>
     test.bus.subscribe('t', ({ attempt }) => void seen.push(`${name} ${attempt}`), { group: 'g' });
   const first = await subscribe('first');
   await test.bus.publish('t', 1);
-  await reading.promise;
+  await isRead.promise;
   const left = first.unsubscribe();
   await test.clock.settle();
   await left;
@@ -227,15 +208,10 @@ it('keeps the order of a key in live batches over durable and ephemeral topics o
 
 it('keeps the order of a key whose messages the broker recalls while one waits for an outage', async () => {
   let isDown = true;
-  const serializer: Serializer = {
-    contentType: 'application/x-needy',
-    serialize: (data) => Buffer.from(JSON.stringify(data)),
-    deserialize(body) {
-      const data = JSON.parse(Buffer.from(body).toString());
-      if (isDown && data === 1) throw new ConnectionError('no registry', { retryable: true });
-      return data;
-    },
-  };
+  const serializer = reading((data) => {
+    if (isDown && data === 1) throw new ConnectionError('no registry', { retryable: true });
+    return data;
+  });
   const sinks: Sink[] = [];
   const given: Delivery[] = [];
   const broker = memory();
