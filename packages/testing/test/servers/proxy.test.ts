@@ -292,3 +292,11 @@ describe('a fault proxy before a client that does not read', () => {
     if (fault === 'blackhole') await allIsRead();
   });
 });
+
+test('hands its port back when it is closed, however many there were', async () => {
+  const target = { host: '127.0.0.1', port: 1, url: 'redis://127.0.0.1:1' };
+  for (let n = 0; n < 10_500; n += 50) {
+    const some = await Promise.all(Array.from({ length: 50 }, () => faultProxy(target)));
+    await Promise.all(some.map((one) => one.close()));
+  }
+}, 60_000);

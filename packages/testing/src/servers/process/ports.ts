@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
+import { ConnectionError } from '@ambus/core';
 
 /**
  * Below every system's range for outgoing connections. Out of that range a restarted server could find its port taken by
@@ -8,18 +9,31 @@ import { createServer } from 'node:net';
  */
 const RANGES = { proxy: [10_000, 19_999], server: [20_000, 31_999] } as const;
 
+/** Ports that are looked at before there is none: with one in a hundred free it is found all the same. */
+const LOOKS = 2_000;
+
 const given = new Set<number>();
 
-/** A loopback port that is free now, and given to nobody else in this process. */
+/**
+ * A loopback port that is free now, and given to nobody else in this process until it is handed back.
+ *
+ * @throws {ConnectionError} when there is none
+ */
 export async function freePort(use: keyof typeof RANGES = 'server'): Promise<number> {
   const [first, last] = RANGES[use];
-  for (;;) {
+  for (let look = 0; look < LOOKS; look++) {
     const port = randomInt(first, last + 1);
     if (!given.has(port) && (await isFree(port))) {
       given.add(port);
       return port;
     }
   }
+  throw new ConnectionError(`no port from ${first} to ${last} is free`);
+}
+
+/** Nobody uses it any more. */
+export function handBack(port: number): void {
+  given.delete(port);
 }
 
 /** So many free ports for servers. */

@@ -1,6 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import { check } from '@ambus/core';
-import { freePort } from '../process/ports.ts';
+import { freePort, handBack } from '../process/ports.ts';
 import { connectPair, type Pair } from './pair.ts';
 import { withAddress } from './with-address.ts';
 
@@ -92,7 +92,9 @@ export async function faultProxy(target: Target): Promise<FaultProxy> {
 
   async function close(): Promise<void> {
     drop();
-    if (server.listening) await new Promise((resolve) => server.close(resolve));
+    if (!server.listening) return;
+    await new Promise((resolve) => server.close(resolve));
+    handBack(port);
   }
 
   return {
