@@ -13,6 +13,12 @@ const REPEATABLE = /^(STREAM\.(INFO|CREATE|UPDATE|MSG\.GET)|CONSUMER\.(INFO|LIST
  */
 const FIRST_TRY = 700;
 
+/**
+ * Questions of one bus that wait for their answers at a time. A server that has 10,000 of them waiting, of all its clients,
+ * drops them all (2.11: "JetStream API queue limit reached").
+ */
+const AT_ONCE = 64;
+
 /** JetStream's own codes of what is no failure to us. */
 export const CODES = {
   /** Ours, for no answer. */
@@ -83,6 +89,9 @@ export class Api {
   readonly #root: string;
   /** Whether JetStream has ever answered. */
   #heard = false;
+  #waiting = 0;
+  /** Those whose turn has not come. */
+  readonly #line: (() => void)[] = [];
 
   constructor(link: Link) {
     const { domain } = link.settings;
@@ -96,13 +105,23 @@ export class Api {
    * @param patience - milliseconds that an answer may take to what must not be asked twice
    * @throws {ConnectionError | TimeoutError | ConfigError} when there is no answer
    */
-  ask<T>(subject: string, request: object = {}, patience: number = PATIENCE): Promise<Answer<T>> {
+  async ask<T>(subject: string, request: object = {}, patience: number = PATIENCE): Promise<Answer<T>> {
     const path = `${this.#root}.${subject}`;
     const body = JSON.stringify(request);
-    const isRepeatable = REPEATABLE.test(subject);
-    return this.#persist(() =>
-      isRepeatable ? this.#repeat(path, body) : this.#link.ask(path, body, patience),
-    );
+    // A server alone that is slow would only have more to do.
+    const isRepeated = this.#link.driver.isClustered && REPEATABLE.test(subject);
+    if (this.#waiting >= AT_ONCE) await new Promise<void>((resolve) => this.#line.push(resolve));
+    else this.#waiting++;
+    try {
+      return await this.#persist(() =>
+        isRepeated ? this.#repeat(path, body) : this.#link.ask(path, body, patience),
+      );
+    } finally {
+      // Its place goes to the next.
+      const next = this.#line.shift();
+      if (next === undefined) this.#waiting--;
+      else next();
+    }
   }
 
   async #persist<T>(once: () => Promise<Incoming>): Promise<Answer<T>> {
