@@ -41,7 +41,7 @@ export class BatchRunner {
     const steps = {
       prepare: async (message: IncomingMessage) => {
         const isWanted = await this.#prepare(message);
-        if (!isWanted && message.phase !== 'abandoned') this.leave(run);
+        if (!isWanted) this.leave(run);
         return isWanted;
       },
       begin: (prepared: readonly IncomingMessage[]) => prepared.filter((message) => this.#mayBegin(message)),

@@ -8,6 +8,7 @@ import { Settler } from '../settlement/settler.ts';
 import { rememberingMatcher } from '../topic/pattern.ts';
 import { Flow } from './flow.ts';
 import { IncomingMessage } from './message.ts';
+import { settlerOf } from './outcomes.ts';
 import type { ConsumerPlan } from './plan.ts';
 import { Runner } from './runner.ts';
 
@@ -60,7 +61,7 @@ export class Consumer {
     this.#runner = new Runner(plan, core, {
       mayRun: () => this.#mayRun(),
       // What cannot be given back is still handled before the end.
-      mustWait: ({ owner }) => this.#paused.size > 0 && (!this.closed || (owner as Settler).returnable),
+      mustWait: (message) => this.#paused.size > 0 && (!this.closed || settlerOf(message).returnable),
       breakerOpened: () => void this.#pause('breaker').catch(() => {}),
       breakerHalfOpened: () => this.#resume('breaker'),
     });
@@ -326,7 +327,7 @@ export class Consumer {
       this.#release(flow, [...settler.takeUntouched(), ...own]);
     }
     if (this.closed) return;
-    for (const message of waiting) if (!(message.owner as Settler).returnable) scheduler.add(message);
+    for (const message of waiting) if (!settlerOf(message).returnable) scheduler.add(message);
   }
 
   #release(flow: Flow, deliveries: readonly Delivery[]): void {
@@ -373,7 +374,7 @@ export class Consumer {
     await this.#idle(ABORT_GRACE);
     for (const message of this.#runner.deadlines.running()) {
       this.#runner.deadlines.end(message);
-      (message.owner as Settler).failed(message, error);
+      settlerOf(message).failed(message, error);
       message.isLost = true;
     }
     const settled = this.#flows.map(({ flow, settler }) => settler.finish().then(() => flow.settled()));

@@ -81,7 +81,7 @@ export const startAt = (seq: number): Partial<ConsumerConfig> => ({
   opt_start_seq: seq,
 });
 
-export const filters = (space: Space, recordClass: RecordClass | '*', pattern: string): string[] =>
+const filters = (space: Space, recordClass: RecordClass, pattern: string): string[] =>
   subjectsOf(pattern).map((subject) => space.names.data(recordClass, subject));
 
 /** In a cluster a consumer is there, and its counts are right, once it has a leader. */
