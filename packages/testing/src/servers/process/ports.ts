@@ -23,10 +23,11 @@ export async function freePort(use: keyof typeof RANGES = 'server'): Promise<num
   const [first, last] = RANGES[use];
   for (let look = 0; look < LOOKS; look++) {
     const port = randomInt(first, last + 1);
-    if (!given.has(port) && (await isFree(port))) {
-      given.add(port);
-      return port;
-    }
+    if (given.has(port)) continue;
+    // Before it is known to be free: another call must not find the same one meanwhile.
+    given.add(port);
+    if (await isFree(port)) return port;
+    given.delete(port);
   }
   throw new ConnectionError(`no port from ${first} to ${last} is free`);
 }
