@@ -12,7 +12,6 @@ import { lentOf, tellDeleted } from './consume/company.ts';
 import { consumerName, RARE_CLASSES, type RecordClass } from './names.ts';
 import type { Stored } from './server/api.ts';
 import {
-  allConsumers,
   type ConsumerInfo,
   classConsumer,
   ensureClass,
@@ -24,6 +23,7 @@ import {
   usedClasses,
 } from './server/consumers.ts';
 import { deleteIfThere } from './server/delete-consumer.ts';
+import { allConsumers } from './server/list-consumers.ts';
 import { removeRecords } from './server/removal.ts';
 import type { Space } from './server/space.ts';
 import { WireRecord } from './wire/record.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { type BusRecord, isLiteral, MAX_SEGMENTS } from '@ambus/core';
+import { type BusRecord, MAX_SEGMENTS } from '@ambus/core';
 
 /**
  * What things are called on the server. Topics and prefixes are of letters, digits, `_`, `-` and dots, all of which
@@ -166,31 +166,39 @@ export function queueName(pattern: string, group: string): string {
   return consumerName(pattern, group);
 }
 
-/**
- * The subjects that a pattern's topics have after their start. They match no more than the pattern does where it has one
- * `#`; with several they match more. None overlaps another: the server refuses that.
- */
-export function subjectsOf(pattern: string): string[] {
-  if (isLiteral(pattern)) return [pattern];
+/** What is before and after a pattern's first `#`. */
+function aroundHash(pattern: string): { readonly head: string[]; readonly tail: string[] } | undefined {
   const segments = pattern.split('.');
   const first = segments.indexOf('#');
-  if (first < 0) return [pattern];
-  const head = segments.slice(0, first);
-  const tail = segments.slice(first + 1);
-  if (tail.length === 0 || tail.includes('#')) {
-    const all = [...head, '>'].join('.');
-    return head.length === 0 ? [all] : [head.join('.'), all];
-  }
+  return first < 0 ? undefined : { head: segments.slice(0, first), tail: segments.slice(first + 1) };
+}
+
+/**
+ * The subjects that a pattern's topics have after their start. They match no more than the pattern does where it has one
+ * `#`; with several they may match more. None overlaps another: the server refuses that.
+ */
+export function subjectsOf(pattern: string): string[] {
+  const parts = aroundHash(pattern);
+  if (parts === undefined || parts.tail.length === 0 || parts.tail.includes('#'))
+    return fewSubjectsOf(pattern);
+  const { head, tail } = parts;
   const most = MAX_SEGMENTS - head.length - tail.length;
   return Array.from({ length: most + 1 }, (_, between) =>
     [...head, ...Array<string>(between).fill('*'), ...tail].join('.'),
   );
 }
 
-/** As `subjectsOf`, in one or two: of many alternatives one that covers them all, and more. */
+/** As `subjectsOf`, in one or two, which match more where something stands behind the `#`. */
 export function fewSubjectsOf(pattern: string): string[] {
-  const all = subjectsOf(pattern);
-  if (all.length <= 2) return all;
-  const segments = pattern.split('.');
-  return [[...segments.slice(0, segments.indexOf('#')), '>'].join('.')];
+  const parts = aroundHash(pattern);
+  if (parts === undefined) return [pattern];
+  const all = [...parts.head, '>'].join('.');
+  return parts.head.length === 0 || isSomethingIn(parts.tail) ? [all] : [parts.head.join('.'), all];
 }
+
+/** Whether these subjects of the pattern match more than it does. */
+export function matchMore(subjects: readonly string[], pattern: string): boolean {
+  return isSomethingIn(aroundHash(pattern)?.tail ?? []) && subjects.some((subject) => subject.endsWith('>'));
+}
+
+const isSomethingIn = (tail: readonly string[]): boolean => tail.some((segment) => segment !== '#');

@@ -196,6 +196,23 @@ describe('retention as a work queue', () => {
     await expect(collect(bus, 'a.b')).rejects.toSatisfy(UnsupportedError.is);
     await collect(bus, 'b.*', 'h');
   });
+
+  it('refuses a group whose consumer would take the messages of others', async () => {
+    await using bus = await busOf({ stream: { retention: 'workqueue' } });
+    const several = collect(bus, '#.b.#', 'g');
+    await expect(several).rejects.toSatisfy(UnsupportedError.is);
+    await expect(several).rejects.toThrow('use a pattern with one "#"');
+    await collect(bus, '#.b', 'g');
+  });
+
+  it('refuses it also where only an older server cannot tell them apart', async () => {
+    await using old = await startServer('nats', { version: '2.11', quiet: true });
+    await using bus = await busOf({ url: old.url, stream: { retention: 'workqueue' } });
+    const behind = collect(bus, '#.b', 'g');
+    await expect(behind).rejects.toSatisfy(UnsupportedError.is);
+    await expect(behind).rejects.toThrow('2.11.12');
+    await collect(bus, 'a.#', 'g');
+  });
 });
 
 it('starts anew when only what it keeps for itself is lost', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { UnsupportedError } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import type { CaseContext } from '../context.ts';
+import { settled, standingGroup } from '../helpers/groups.ts';
 import { listen } from '../helpers/listen.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { ascending, distinct, numbers } from '../helpers/sequence.ts';
@@ -128,6 +129,46 @@ export const patterns: readonly Case[] = chapter('patterns', [
       await bus.publish('last', 'last');
       await t.until('the last came', () => got.data.includes('last') && live.data.includes('last'));
       for (const { data } of [got, live]) assert.deepEqual(data.toSorted(), [...topics, 'last'].toSorted());
+    },
+  },
+  {
+    id: 'patterns/backlog',
+    name: 'what waits for a pattern is found between many messages of other topics',
+    needs: NEEDS,
+    refused,
+    async run(t) {
+      const bus = await t.bus();
+      const expected = {
+        '#.c': ['c', 'a.c', 'a.b.c'],
+        '#.c.*': ['c.d', 'a.b.c.d'],
+        'a.#.c': ['a.c', 'a.b.c'],
+        '*.b.#': ['a.b.c', 'a.b.c.d'],
+        '#.b.*.#': ['a.b.c', 'a.b.c.d'],
+      };
+      const groups = Object.entries(expected).map(([pattern, topics]) => ({
+        pattern: t.topic(pattern),
+        topics,
+        group: t.name(),
+      }));
+      await Promise.all(groups.map(({ pattern, group }) => standingGroup(bus, pattern, group)));
+      const publishOthers = () =>
+        bus.publishMany(numbers(30).map(() => ({ topic: t.topic('other'), data: 'other' })));
+      for (const topic of new Set(Object.values(expected).flat())) {
+        await publishOthers();
+        await bus.publish(t.topic(topic), topic);
+      }
+      await publishOthers();
+      await Promise.all(
+        groups.map(async ({ pattern, topics, group }) => {
+          const got = await listen<string>(t, bus, pattern, { group });
+          await t.until(
+            () => `${pattern} got ${topics.join(', ')}; it has ${got.data.join(', ')}`,
+            () => got.data.length >= topics.length,
+          );
+          await settled(t, bus, pattern, group);
+          assert.deepEqual(got.data.toSorted(), topics.toSorted(), `pattern ${pattern}`);
+        }),
+      );
     },
   },
   {

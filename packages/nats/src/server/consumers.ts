@@ -1,7 +1,16 @@
 import { ConfigError, type StartPosition, UnsupportedError } from '@ambus/core';
-import { consumerName, fewSubjectsOf, isLane, RARE_CLASSES, type RecordClass, subjectsOf } from '../names.ts';
+import {
+  consumerName,
+  fewSubjectsOf,
+  isLane,
+  matchMore,
+  RARE_CLASSES,
+  type RecordClass,
+  subjectsOf,
+} from '../names.ts';
 import { apiError, CODES } from './api.ts';
 import { missing, NANOSECONDS, type Space } from './space.ts';
+import { knowsManyFilters } from './version.ts';
 
 /** What JetStream says of a consumer. */
 export interface ConsumerInfo {
@@ -81,8 +90,9 @@ export const startAt = (seq: number): Partial<ConsumerConfig> => ({
   opt_start_seq: seq,
 });
 
-const filters = (space: Space, recordClass: RecordClass, pattern: string): string[] =>
-  subjectsOf(pattern).map((subject) => space.names.data(recordClass, subject));
+/** What a group's consumer asks for; core takes what the pattern does not match out of it. */
+const wanted = ({ link }: Space, pattern: string): string[] =>
+  knowsManyFilters(link) ? subjectsOf(pattern) : fewSubjectsOf(pattern);
 
 /** In a cluster a consumer is there, and its counts are right, once it has a leader. */
 export async function infoOf(
@@ -136,7 +146,7 @@ function groupConfig(
     // What waits for a retry is pending as well, and must not stall the rest.
     max_ack_pending: -1,
     max_deliver: -1,
-    filter_subjects: filters(space, recordClass, pattern),
+    filter_subjects: wanted(space, pattern).map((subject) => space.names.data(recordClass, subject)),
     metadata: recordClass === 'n' ? { [GROUP]: group, [PATTERN]: pattern } : { [PATTERN]: pattern },
   };
 }
@@ -149,7 +159,8 @@ export function classConsumer(base: string, recordClass: RecordClass): string {
  * The group's plain consumer, made if it is missing and may be.
  *
  * @throws {ConfigError} naming the group that is missing
- * @throws {UnsupportedError} when the stream allows a message only one group, and there is another
+ * @throws {UnsupportedError} when the stream allows a message only one group, and there is another, or this one would take
+ *   what is not meant for it
  */
 export async function ensureGroup(
   space: Space,
@@ -164,6 +175,7 @@ export async function ensureGroup(
   const [found, start] = await Promise.all([infoOf(space, name), mayCreate ? startOf(space, from) : {}]);
   if (found !== undefined) return space.mayCreate ? shorten(space, found, wait) : found;
   if (!mayCreate) throw missing(`group "${group}" on "${pattern}"`, pattern);
+  checkQueue(space, pattern, group);
   try {
     return await create(space, name, {
       ...groupConfig(space, 'n', pattern, group, wait),
@@ -183,6 +195,19 @@ export async function ensureGroup(
       cause: error,
     });
   }
+}
+
+/** @throws {UnsupportedError} when a work queue's group would take, and so remove, what is not meant for it */
+function checkQueue(space: Space, pattern: string, group: string): void {
+  if (space.streams.retention !== 'workqueue' || !matchMore(wanted(space, pattern), pattern)) return;
+  const { version } = space.link.driver;
+  const advice = matchMore(subjectsOf(pattern), pattern)
+    ? 'use a pattern with one "#"'
+    : `put "#" at the end, or use NATS 2.11.12, 2.12.4 or later (this is ${version})`;
+  throw new UnsupportedError(
+    `group "${group}" on "${pattern}": NATS cannot tell its messages from those of other topics, which the retention "workqueue" of stream "${space.stream}" would lose: ${advice}`,
+    { topic: pattern, broker: 'nats' },
+  );
 }
 
 /** All of the group's consumers of rare classes, so that nothing has to be made for the first message of one. */
@@ -262,69 +287,6 @@ export async function usedClasses(
       )
     : stored;
   return RARE_CLASSES.filter((_, at) => used[at]);
-}
-
-/** Consumers that are asked about at a time. */
-const ASKED_AT_ONCE = 50;
-/** Tries to read a list of several pages in which nothing changes. */
-const PAGED = 3;
-
-/** All consumers of the stream. */
-export const allConsumers = async (space: Space): Promise<ConsumerInfo[]> =>
-  (await listConsumers(space)).consumers;
-
-/** All consumers of the stream, and whether it is certain that none is missing and that what they count is so. */
-export async function listConsumers(
-  space: Space,
-): Promise<{ readonly consumers: ConsumerInfo[]; readonly isWhole: boolean }> {
-  if (!space.link.driver.isClustered) {
-    const { all: consumers, isWhole } = await pages<ConsumerInfo>(space, 'LIST');
-    return { consumers, isWhole };
-  }
-  // For a list the servers of a cluster ask each other, for four seconds while a single consumer has no leader.
-  const { all: names, isWhole } = await pages<string>(space, 'NAMES');
-  const found: (ConsumerInfo | undefined)[] = [];
-  for (let at = 0; at < names.length; at += ASKED_AT_ONCE) {
-    const some = names.slice(at, at + ASKED_AT_ONCE);
-    found.push(...(await Promise.all(some.map((name) => infoOf(space, name)))));
-  }
-  const consumers = found.filter((info) => info !== undefined);
-  // A server that starts answers for what it does not lead, without any count.
-  const { cluster } = await space.info();
-  const areLed = cluster === undefined || consumers.every((info) => info.cluster?.leader !== undefined);
-  const missing = names.filter((_, at) => found[at] === undefined);
-  // Those that come and go, as the ones by which a trim counts, are not on the list any more.
-  const listed = missing.length === 0 ? [] : (await pages<string>(space, 'NAMES')).all;
-  const areGone = !missing.some((name) => listed.includes(name));
-  return { consumers, isWhole: isWhole && areLed && areGone };
-}
-
-/** Pages are counted off, so that one is skipped where another is deleted meanwhile: then it begins again. */
-async function pages<T>(
-  space: Space,
-  what: 'LIST' | 'NAMES',
-  tries: number = PAGED,
-): Promise<{ readonly all: T[]; readonly isWhole: boolean }> {
-  const all: T[] = [];
-  let isWhole = true;
-  let before: number | undefined;
-  for (;;) {
-    const { value, failure } = await space.api.ask<{ total: number; consumers?: T[] | null }>(
-      `CONSUMER.${what}.${space.stream}`,
-      { offset: all.length },
-    );
-    if (failure?.err_code === CODES.streamNotFound) return { all, isWhole };
-    if (failure !== undefined) throw apiError('the list of consumers', failure);
-    const { total } = value;
-    const page = value.consumers ?? [];
-    if (total !== (before ?? total)) {
-      if (tries > 1) return pages(space, what, tries - 1);
-      isWhole = false;
-    }
-    before = total;
-    all.push(...page);
-    if (page.length === 0 || all.length >= total) return { all, isWhole: isWhole && all.length >= total };
-  }
 }
 
 /** The group whose plain consumer this is, if it is one. */

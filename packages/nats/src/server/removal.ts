@@ -1,4 +1,5 @@
-import { type ConsumerInfo, filtersOf, listConsumers } from './consumers.ts';
+import { type ConsumerInfo, filtersOf } from './consumers.ts';
+import { listConsumers } from './list-consumers.ts';
 import { settledBy } from './settled.ts';
 import type { Space } from './space.ts';
 import { covers } from './stream-config.ts';

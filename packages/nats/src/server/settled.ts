@@ -1,13 +1,7 @@
 import { compilePattern } from '@ambus/core';
-import {
-  type ConsumerInfo,
-  classConsumer,
-  coverageOf,
-  filtersOf,
-  groupOf,
-  listConsumers,
-} from './consumers.ts';
+import { type ConsumerInfo, classConsumer, coverageOf, filtersOf, groupOf } from './consumers.ts';
 import { deleteConsumer } from './delete-consumer.ts';
+import { listConsumers } from './list-consumers.ts';
 import type { Space } from './space.ts';
 
 /**

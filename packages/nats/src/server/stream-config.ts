@@ -26,12 +26,6 @@ export interface StreamConfig {
 /** What a stream needs beside its subjects. */
 type Abilities = Pick<StreamConfig, 'allow_rollup_hdrs' | 'allow_msg_ttl' | 'allow_msg_schedules'>;
 
-/** Whether this server knows scheduled messages. */
-export function knowsSchedules({ driver }: Link): boolean {
-  const [major = 0, minor = 0] = (driver.version ?? '').split('.').map(Number);
-  return major > 2 || (major === 2 && minor >= 12);
-}
-
 const abilities = (schedules: boolean): Abilities => ({
   allow_rollup_hdrs: true,
   allow_msg_ttl: true,

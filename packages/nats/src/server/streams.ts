@@ -8,12 +8,12 @@ import {
   companionConfig,
   dataConfig,
   improvements,
-  knowsSchedules,
   NANOSECONDS,
   needsCompanion,
   type StreamConfig,
   uncovered,
 } from './stream-config.ts';
+import { knowsSchedules } from './version.ts';
 
 /** What JetStream says of a stream. */
 export interface StreamInfo {
