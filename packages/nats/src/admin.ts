@@ -192,10 +192,10 @@ async function describe(
   looks: number = LOOKS,
 ): Promise<GroupInfo> {
   const base = consumerName(pattern, group);
-  const [members, ...others] = await Promise.all([
+  const [members, others] = await Promise.all([
     space.subjects(space.names.member(base, '*'), space.own),
-    ...(await usedClasses(space, plain, pattern)).map((recordClass) =>
-      ensureClass(space, plain, pattern, group, recordClass),
+    usedClasses(space, plain, pattern).then((used) =>
+      Promise.all(used.map((recordClass) => ensureClass(space, plain, pattern, group, recordClass))),
     ),
   ]);
   const consumers = [plain, ...others.filter((one) => one !== undefined)];

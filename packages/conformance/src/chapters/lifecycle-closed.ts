@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ClosedError } from '@ambus/core';
+import { type Bus, ClosedError } from '@ambus/core';
 import { type Case, chapter } from '../case.ts';
 import { rejection } from '../helpers/rejection.ts';
 import { numbers } from '../helpers/sequence.ts';
@@ -104,6 +104,38 @@ export const lifecycleClosed: readonly Case[] = chapter('lifecycle', [
           if (outcome!.status === 'rejected')
             assert.ok(ClosedError.is(outcome!.reason), String(outcome!.reason));
           await rejection(ClosedError, () => bus.publish(topic, 1));
+        }
+      }
+    },
+  },
+  {
+    id: 'lifecycle/close-while-asking',
+    name: 'what is asked of the server while a bus closes is answered or refused, and no error is left over',
+    needs: ['admin'],
+    async run(t) {
+      const first = await t.bus();
+      const [topic, groups] = [t.topic(), numbers(3).map(() => t.name())];
+      for (const group of groups) await first.admin.ensureGroup(topic, group, 'new');
+      await first.publishMany(numbers(10).map((n) => ({ topic, data: n, key: String(n) })));
+      const ask = ({ admin, deadLetters, capabilities }: Bus): Promise<unknown>[] => [
+        admin.listTopics(),
+        admin.listGroups(),
+        ...groups.map((group) => admin.group(topic, group)),
+        admin.ensureTopic(t.topic('new')),
+        admin.ensureGroup(topic, t.name(), 'new'),
+        admin.deleteGroup(topic, t.name()),
+        admin.purge(t.topic('purged')),
+        ...(capabilities.browse === 'none' ? [] : [deadLetters.list(), deadLetters.get('x')]),
+      ];
+      for (const turns of numbers(16)) {
+        const bus = await t.bus();
+        await bus.admin.listTopics();
+        const asked = Promise.allSettled(ask(bus));
+        // Into each stage of the work, of which the first ones are the shortest.
+        for (let turn = 0; turn < turns ** 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+        await bus.close({ timeout: 0 });
+        for (const answer of await asked) {
+          if (answer.status === 'rejected') assert.ok(ClosedError.is(answer.reason), String(answer.reason));
         }
       }
     },

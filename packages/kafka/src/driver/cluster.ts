@@ -152,14 +152,14 @@ export class Cluster {
 
   close(): void {
     this.#closed = true;
-    this.drop();
+    this.drop(isClosed());
   }
 
   /** Ends all connections; the next request opens new ones. */
-  drop(): void {
+  drop(reason?: BusError): void {
     this.#shared.clear();
     this.forget();
-    for (const link of this.#links) link.close();
+    for (const link of this.#links) link.close(reason);
     this.#links.clear();
   }
 
@@ -170,11 +170,11 @@ export class Cluster {
   }
 
   async #open(host: string, port: number): Promise<Link> {
-    if (this.#closed) throw new ClosedError('the broker is closed', { broker: 'kafka' });
+    if (this.#closed) throw isClosed();
     const link = await Link.open(this.client, host, port);
     if (this.#closed) {
       link.close();
-      throw new ClosedError('the broker is closed', { broker: 'kafka' });
+      throw isClosed();
     }
     this.#links.add(link);
     link.onClosed(() => this.#ended(link));
@@ -279,4 +279,8 @@ export function wait(milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, milliseconds).unref();
   });
+}
+
+function isClosed(): ClosedError {
+  return new ClosedError('the broker is closed', { broker: 'kafka' });
 }

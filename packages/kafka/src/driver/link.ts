@@ -112,8 +112,9 @@ export class Link {
     }
   }
 
-  close(): void {
-    this.#end(new ConnectionError('the connection was closed', { broker: 'kafka' }));
+  /** @param reason - what its open requests fail with */
+  close(reason: BusError = new ConnectionError('the connection was closed', { broker: 'kafka' })): void {
+    this.#end(reason);
   }
 
   #end(error: BusError): void {
