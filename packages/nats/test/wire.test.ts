@@ -3,7 +3,7 @@ import { type Server, startServer } from '@ambus/testing';
 import { connect, headers, type Msg, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nats } from '../src/index.ts';
-import { subjectsOf } from '../src/names.ts';
+import { fewSubjectsOf, matchMore, subjectsOf } from '../src/names.ts';
 import { placeOf } from '../src/wire/place.ts';
 
 let server: Server;
@@ -119,5 +119,18 @@ it('turns patterns into subjects that do not overlap', () => {
   expect(subjectsOf('#')).toEqual(['>']);
   expect(subjectsOf('#.b').slice(0, 3)).toEqual(['b', '*.b', '*.*.b']);
   expect(subjectsOf('#.b')).toHaveLength(16);
-  expect(subjectsOf('a.#.b.#')).toEqual(['a', 'a.>']);
+  expect(subjectsOf('a.#.b.#')).toEqual(['a.>']);
+  expect(subjectsOf('a.#.#')).toEqual(['a', 'a.>']);
+});
+
+it.each([
+  ['a.*.c', ['a.*.c'], false],
+  ['a.#', ['a', 'a.>'], false],
+  ['#.#', ['>'], false],
+  ['#.b', ['>'], true],
+  ['a.#.b', ['a.>'], true],
+  ['a.#.b.#', ['a.>'], true],
+])('covers %s by few subjects', (pattern, subjects, areMore) => {
+  expect(fewSubjectsOf(pattern)).toEqual(subjects);
+  expect(matchMore(subjects, pattern)).toBe(areMore);
 });
