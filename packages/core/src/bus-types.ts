@@ -1,7 +1,7 @@
-import type { Admin } from './broker.ts';
 import type { Capabilities } from './capabilities.ts';
 import type { DeadLetters } from './dead-letter/dead-letters.ts';
 import type { BusEvents } from './events/events.ts';
+import type { BusAdmin } from './lifecycle/admin.ts';
 import type { Middleware } from './middleware/middleware.ts';
 import type { PublishOptions } from './publish/options.ts';
 import type { Receipt } from './publish/receipt.ts';
@@ -54,7 +54,7 @@ export interface Bus<M = any> extends AsyncDisposable {
    *
    * @throws {UnsupportedError} on access, where the broker does not offer it
    */
-  readonly admin: Admin;
+  readonly admin: BusAdmin;
 
   /**
    * Resolves when the broker has accepted the message: stored it, on a durable topic.

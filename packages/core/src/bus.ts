@@ -1,5 +1,4 @@
 import { inspect } from 'node:util';
-import type { Admin } from './broker.ts';
 import type { Bus, PublishEntry, RunOptions } from './bus-types.ts';
 import type { Capabilities } from './capabilities.ts';
 import { atMost } from './clock.ts';
@@ -17,7 +16,7 @@ import type { Core } from './core.ts';
 import { DeadLetters } from './dead-letter/dead-letters.ts';
 import { ClosedError, PublishError, refused, UnsupportedError, ValidationError } from './errors.ts';
 import { type BusEvents, EVENT_NAMES } from './events/events.ts';
-import { connectedAdmin } from './lifecycle/admin.ts';
+import { type BusAdmin, connectedAdmin } from './lifecycle/admin.ts';
 import type { Connection } from './lifecycle/connection.ts';
 import { runUntilSignal } from './lifecycle/run.ts';
 import type { Middleware } from './middleware/middleware.ts';
@@ -70,7 +69,7 @@ export class MessageBus implements Bus {
   readonly #consumers: Consumers;
   #state: 'open' | 'draining' | 'closed' = 'open';
   #closing: Promise<void> | undefined;
-  #admin: Admin | undefined;
+  #admin: BusAdmin | undefined;
 
   constructor(setup: BusSetup) {
     // Keeps secrets and internals out of what is printed.
@@ -111,7 +110,7 @@ export class MessageBus implements Bus {
     return this.#core.broker.capabilities;
   }
 
-  get admin(): Admin {
+  get admin(): BusAdmin {
     const { admin, capabilities, name } = this.#core.broker;
     if (admin === undefined || capabilities.admin === 'none')
       throw new UnsupportedError(`${name} does not offer admin`, { broker: name });

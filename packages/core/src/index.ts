@@ -37,6 +37,7 @@ export type { BusRecord, Channel, Extensions, Headers, PriorityLevel } from './e
 export { uuidTime, uuidv7 } from './envelope/uuid.ts';
 export * from './errors.ts';
 export type { BreakerEvent, BusEvents, ConsumerEvent, MessageEvent } from './events/events.ts';
+export type { BusAdmin } from './lifecycle/admin.ts';
 export { consoleLogger, type LogFunction, type Logger, type LogLevel, silentLogger } from './logger.ts';
 export type { Middleware, Outgoing } from './middleware/middleware.ts';
 export { type DeliveryMode, PRIORITIES, type Priority, type PublishOptions } from './publish/options.ts';

@@ -41,3 +41,16 @@ it('tells the log, and not the process, of an answer that nobody waits for and t
   await refused;
   expect(logged).toContain('an answer could not be sent');
 });
+
+it('starts a group with what is new, and a page with the oldest, where nothing else is said', async () => {
+  await using test = await createTestBus({});
+  const { bus } = test;
+  await bus.publishMany(Array.from({ length: 60 }, (_, data) => ({ topic: 'a', data })));
+  await bus.admin.ensureGroup('a', 'g');
+  await bus.publish('a', 'new');
+  expect((await bus.admin.group('a', 'g'))?.depth).toBe(1);
+  const first = await bus.admin.browse('a');
+  expect(first.records).toHaveLength(50);
+  const { records, cursor } = await bus.admin.browse('a', first.cursor);
+  expect([records.length, cursor]).toEqual([11, undefined]);
+});
