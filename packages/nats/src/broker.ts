@@ -70,11 +70,13 @@ export class Nats implements NatsBroker {
     this.#connecting = true;
     try {
       const driver = await Driver.connect(this.#settings, host.source, host.connectTimeout);
-      if (this.#closed) {
+      try {
+        if (this.#closed) throw this.#closedError();
+        this.#checkPayload(driver.maxPayload);
+      } catch (error) {
         await driver.close();
-        throw this.#closedError();
+        throw error;
       }
-      this.#checkPayload(driver.maxPayload);
       const link = new Link(driver, host, this.#settings);
       const space = new Space(link);
       const publisher = new Publisher(space);

@@ -8,6 +8,8 @@ import { numbers } from '../helpers/sequence.ts';
 
 const NEEDS = ['keyOrder'] as const;
 const RETRY = { initialDelay: 10, maxRetries: 3 };
+/** Milliseconds until a bus that was cut off works again. */
+const HEALING = 60_000;
 
 /** The order of a key when something goes wrong with one of its messages. */
 export const orderBlock: readonly Case[] = chapter('order', [
@@ -179,6 +181,48 @@ export const orderBlock: readonly Case[] = chapter('order', [
       const lease = survivor.capabilities.limits.lease + 10_000;
       await t.until('the rest came', () => keys.every((key) => (after.get(key)?.length ?? 0) >= 7), lease);
       for (const key of keys) assert.deepEqual(after.get(key), numbers(10).slice(3), `key ${key}`);
+    },
+  },
+  {
+    id: 'order/cut',
+    name: 'keys keep their order over connections that break while messages are on their way',
+    needs: ['keyOrder'],
+    power: ['cut'],
+    timeout: 180_000,
+    async run(t) {
+      const topic = t.topic();
+      const topics = { [topic]: { retention: { maxMessages: 1_000_000 } } };
+      const publisher = await t.bus({ topics });
+      const { bus, broker } = await t.busWithBroker({ topics }, t.shortLease);
+      const seen = new Map(['a', 'b', 'c', 'd'].map((key) => [key, new Set<number>()]));
+      let handled = 0;
+      await bus.subscribe<number>(
+        topic,
+        ({ key, data }) => {
+          handled++;
+          seen.get(key!)!.add(data);
+        },
+        { group: t.name() },
+      );
+      let [going, published] = [true, 0];
+      const publishing = (async () => {
+        while (going) {
+          const data = published++;
+          await publisher.publishMany(Array.from(seen.keys(), (key) => ({ topic, data, key })));
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+      })();
+      for (let cuts = 0; cuts < 5; cuts++) {
+        const enough = handled + 200;
+        await t.until('messages come', () => handled >= enough, HEALING);
+        const restore = await t.server.cut!(broker);
+        await t.quiet('it is cut for a moment', () => true, 40);
+        await restore();
+      }
+      going = false;
+      await publishing;
+      await t.until('all came', () => [...seen.values()].every(({ size }) => size === published), HEALING);
+      for (const [key, data] of seen) assert.deepEqual([...data], numbers(published), `key ${key}`);
     },
   },
 ]);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   AbortError,
+  type Bus,
   NoRespondersError,
   RemoteError,
   ScatterError,
@@ -25,6 +26,17 @@ async function responder(
   await bus.respond(topic, answer, { group });
 }
 
+/** Waits until so many answer: another server of a cluster may hear of a responder a moment after it is in place. */
+async function answering(t: CaseContext, asker: Bus, topic: string, count: number): Promise<void> {
+  await t.until(`${count} answer`, async () => {
+    const asked = asker.scatter(topic, 1, { min: count, max: count, timeout: 2_000 });
+    return asked.then(
+      () => true,
+      () => false,
+    );
+  });
+}
+
 /** Answers nothing as long as the case runs. */
 function silence(t: CaseContext): () => Promise<void> {
   const end = Promise.withResolvers<void>();
@@ -45,6 +57,7 @@ const scatter: readonly Case[] = [
       await responder(t, topic, () => 'b', t.name('b'));
       await responder(t, topic, () => 'one');
       await responder(t, topic, () => 'two');
+      await answering(t, asker, topic, 4);
       const replies = await asker.scatter(topic, 1, { max: 4, timeout: 10_000 });
       assert.deepEqual(replies.map(({ data }) => data).sort(), ['a', 'b', 'one', 'two']);
       assert.equal(new Set(replies.map(({ responder }) => responder)).size, 4);
@@ -61,6 +74,7 @@ const scatter: readonly Case[] = [
       await responder(t, topic, () => 'quick');
       await responder(t, topic, () => 'quick');
       await responder(t, topic, silence(t));
+      await answering(t, asker, topic, 2);
       const replies = await asker.scatter(topic, 1, { max: 2, timeout: 60_000 });
       assert.deepEqual(
         replies.map(({ data }) => data),
@@ -78,7 +92,7 @@ const scatter: readonly Case[] = [
       await responder(t, topic, () => 'quick');
       await responder(t, topic, silence(t));
       // The inbox is opened by the first request, which may take longer than the deadline measured here.
-      await asker.scatter(topic, 1, { max: 1, timeout: 10_000 });
+      await answering(t, asker, topic, 1);
       const start = Date.now();
       const replies = await asker.scatter(topic, 1, { timeout: 500 });
       const took = Date.now() - start;
@@ -98,7 +112,7 @@ const scatter: readonly Case[] = [
       const topic = t.topic();
       await responder(t, topic, () => 'quick');
       await responder(t, topic, silence(t));
-      await asker.scatter(topic, 1, { max: 1, timeout: 10_000 });
+      await answering(t, asker, topic, 1);
       const error = await rejection(
         ScatterError,
         () => asker.scatter(topic, 1, { min: 2, timeout: 400 }),
@@ -123,6 +137,7 @@ const scatter: readonly Case[] = [
       };
       await responder(t, topic, fail);
       await responder(t, topic, () => 'fine');
+      await answering(t, asker, topic, 1);
       const replies = await asker.scatter(topic, 1, { max: 1, timeout: 10_000 });
       assert.deepEqual(
         replies.map(({ data }) => data),
@@ -163,6 +178,7 @@ const scatter: readonly Case[] = [
         const bus = await t.bus();
         await bus.respond(topic, ({ data }) => ({ n, answerTo: data }));
       }
+      await answering(t, asker, topic, 5);
       const all = await Promise.all(
         numbers(50).map((n) =>
           asker.scatter<{ n: number; answerTo: number }>(topic, n, { max: 5, timeout: 15_000 }),

@@ -14,10 +14,14 @@ export async function groupInfo(bus: Bus, pattern: string, group: string): Promi
 }
 
 /** Waits until nothing of the group is unsettled, where the broker can tell. */
-export async function settled(t: CaseContext, bus: Bus, pattern: string, group: string): Promise<void> {
+export async function settled(
+  t: CaseContext,
+  bus: Bus,
+  pattern: string,
+  group: string,
+  within?: number,
+): Promise<void> {
   if (bus.capabilities.admin === 'none') return;
-  await t.until('everything is settled', async () => {
-    const info = await groupInfo(bus, pattern, group);
-    return info !== undefined && info.depth === 0;
-  });
+  const isSettled = async (): Promise<boolean> => (await groupInfo(bus, pattern, group))?.depth === 0;
+  await t.until('everything is settled', isSettled, within);
 }

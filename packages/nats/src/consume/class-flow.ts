@@ -8,6 +8,7 @@ import { type Loan as AnyLoan, HELD, Loan } from './delivery.ts';
 import { Flow, type FlowOwner } from './flow.ts';
 import { Gathering } from './gathering.ts';
 import { type Blocked, Lane, type LaneOwner } from './lane.ts';
+import { Recall } from './recall.ts';
 import { releasesOf } from './releases.ts';
 import { Removed } from './removed.ts';
 import type { Turns } from './turns.ts';
@@ -16,6 +17,9 @@ export type GroupLoan = AnyLoan<ClassFlow>;
 
 /** Milliseconds that a lower rank waits for a higher one of which more is known to be on its way. */
 const EXPECT = 150;
+
+/** Milliseconds between two looks whether what was lost with a connection can be called back. */
+const LOOK_AGAIN = 100;
 
 /** What a class needs of its subscription. */
 export interface ClassOwner {
@@ -53,16 +57,25 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   #stirred: number = Date.now();
   /** Behind one whose attempt is being looked up. */
   #queue: Incoming[] = [];
+  /** When the first of them came. */
+  #queuedSince = 0;
   #looking: Promise<void> | undefined;
-  #lookedUp = 0;
+  #lookedUp: readonly Incoming[] = [];
   /** Times that everything was lost. */
   #losses = 0;
   /** How often what the server has sent was seen by nobody, by number: it counts that, and nobody else should. */
   readonly #missed = new Map<number, number>();
   /** Numbers of what a lane has given back and what has not come again. */
   readonly #returned = new Set<number>();
-  /** Whether that is all that may come out of order. */
-  #isKnown = false;
+  /** The last number that came. */
+  #top = 0;
+  /** The number up to which that is all that may come out of order; undefined when it is all that was ever delivered. */
+  #gap: number | undefined = 0;
+  readonly #recall: Recall;
+  /** What was called back, and was therefore delivered once more than anybody saw. */
+  #called: readonly number[] = [];
+  #isOpening = false;
+  #isOver = false;
   #inherited = false;
   #gathering: Gathering | undefined;
 
@@ -74,6 +87,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     this.consumer = classConsumer(base, recordClass);
     this.flow = new Flow(owner.space, this.consumer, this, true);
     this.lane = isLane(recordClass) ? new Lane(owner.space, this.consumer, this) : undefined;
+    this.#recall = new Recall(owner.space, this.consumer);
     this.#backlog = backlog;
   }
 
@@ -96,12 +110,12 @@ export class ClassFlow implements FlowOwner, LaneOwner {
 
   /** Records that have arrived and are not yet in line. */
   get unread(): number {
-    return this.#queue.length + this.#lookedUp + (this.#gathering?.loans.length ?? 0);
+    return this.#queue.length + this.#lookedUp.length + (this.#gathering?.loans.length ?? 0);
   }
 
   /** Records that were delivered before, and without which nothing goes to core. */
   get owed(): number {
-    return Math.max((this.#gathering?.owed ?? 0) - this.#queue.length - this.#lookedUp, 0);
+    return Math.max((this.#gathering?.owed ?? 0) - this.#queue.length - this.#lookedUp.length, 0);
   }
 
   open(): void {
@@ -115,26 +129,64 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   }
 
   async #openLane(): Promise<void> {
-    const { space } = this.#owner;
-    const info = await infoOf(space, this.consumer).catch(() => undefined);
-    if (this.lane?.isOwned !== true || this.#owner.isPaused || this.flow.isOpen) return;
-    if (info !== undefined) this.#gather(info);
-    this.#open();
+    if (this.#isOpening) return;
+    this.#isOpening = true;
+    try {
+      while (this.#mayOpen) {
+        const info = await infoOf(this.#owner.space, this.consumer).catch(() => undefined);
+        if ((await this.#calledBack(info)) && this.#mayOpen) {
+          if (info !== undefined) this.#gather(info);
+          this.#open();
+          return;
+        }
+        if (this.#mayOpen) await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN).unref());
+      }
+    } finally {
+      this.#isOpening = false;
+    }
+  }
+
+  /** When the connection comes back it is opened anew. */
+  get #mayOpen(): boolean {
+    const { space, isPaused } = this.#owner;
+    if (this.#isOver || isPaused || this.flow.isOpen) return false;
+    return this.lane?.isOwned === true && space.link.canSend;
+  }
+
+  /** Whether the server sends what was lost with a connection before all else; otherwise it is to be tried again. */
+  async #calledBack(info: ConsumerInfo | undefined): Promise<boolean> {
+    await this.#looking;
+    if (!this.#recall.isDue) return true;
+    if (info === undefined) return false;
+    const [upTo, isKnown] = [this.#gap ?? this.#top, this.#gap !== 0];
+    const here = new Set([...this.loans].map(({ seq }) => seq));
+    const known = { upTo, here, returned: this.#returned, reply: this.flow.last };
+    const called = await this.#recall.callBack(info, known, this.ackWait);
+    if (called === undefined || !this.#recall.isDue) return false;
+    this.#recall.done();
+    if (isKnown) {
+      this.#called = called.filter((seq) => seq > upTo);
+      for (const seq of this.#called) this.#miss(seq);
+    }
+    return true;
   }
 
   #gather({ num_ack_pending, delivered }: ConsumerInfo): void {
     const here = this.#gathering?.end() ?? [];
     const unsettled = num_ack_pending - this.loans.size;
-    const missing = this.#isKnown ? Math.min(unsettled, this.#returned.size) : unsettled;
+    const isKnown = this.#gap === undefined;
+    const missing = isKnown ? Math.min(unsettled, this.#returned.size) : unsettled;
     const late = (): void => this.#gathered();
-    this.#gathering = new Gathering(here, delivered.stream_seq, missing, this.#isKnown, late);
+    this.#gathering = new Gathering(here, delivered.stream_seq, missing, isKnown, late);
     if (missing <= 0) this.#gathered();
   }
 
   /** What was delivered before is here; the rest is with somebody, or comes when it is due. */
   #gathered(): void {
-    this.#isKnown = true;
+    this.#gap = undefined;
     this.#returned.clear();
+    for (const seq of this.#called) this.#missed.delete(seq);
+    this.#called = [];
     this.#lineUp();
   }
 
@@ -167,12 +219,26 @@ export class ClassFlow implements FlowOwner, LaneOwner {
 
   /** Ends at once, with what is on its way. */
   abandon(): void {
-    this.#isKnown = false;
+    if (this.lane?.isOwned === true && this.flow.outstanding > 0) this.#recall.isDue = true;
+    const unread = [...this.#queue, ...this.#lookedUp].map(({ reply }) => placeOf(reply).seq);
+    this.#gap ??= Math.max(this.#top, ...unread);
     this.flow.abandon();
   }
 
+  /** Ends for good. */
+  stop(): void {
+    this.#isOver = true;
+    this.abandon();
+  }
+
   missing(): void {
-    this.#isKnown = false;
+    this.#gap = 0;
+    this.#owner.missing(this);
+  }
+
+  silent(): void {
+    this.abandon();
+    if (!this.#owner.isPaused) this.open();
     this.#owner.missing(this);
   }
 
@@ -184,16 +250,21 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     const { link } = this.#owner.space;
     // The process has slept: what lay in its socket may be somebody else's by now, and comes again.
     if (messages.length > 0 && Date.now() - link.lastTick > Math.max(this.ackWait / 2, 2_500)) {
-      this.#isKnown = false;
       for (const { reply } of messages) this.#miss(placeOf(reply).seq);
+      this.lane?.lose();
       return;
     }
     if (this.#looking !== undefined) {
-      this.#queue.push(...messages);
+      this.#wait(messages);
       return;
     }
     this.#accept(messages);
     this.#owner.changed();
+  }
+
+  #wait(messages: readonly Incoming[]): void {
+    if (this.#queue.length === 0) this.#queuedSince = Date.now();
+    this.#queue.push(...messages);
   }
 
   #miss(seq: number): void {
@@ -208,7 +279,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
       const message = messages[at]!;
       const place = placeOf(message.reply);
       if (place.delivered > 1) {
-        this.#queue.push(...messages.slice(at));
+        this.#wait(messages.slice(at));
         this.#looking = this.#lookUp();
         return;
       }
@@ -224,10 +295,11 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     const loan = new Loan(record, message, this, this.rank, seq, delivered, attempt, now);
     this.#backlog = place.pending;
     this.#stirred = now;
+    if (seq > this.#top) this.#top = seq;
     this.loans.add(loan);
     const isReturned = this.#returned.delete(seq);
     if (this.#gathering === undefined) this.#owner.turns.add(loan);
-    else if (this.#gathering.add(loan, isReturned || !this.#isKnown)) this.#gathered();
+    else if (this.#gathering.add(loan, isReturned || this.#gap !== undefined)) this.#gathered();
   }
 
   /** Reads the attempts of what was delivered before; what came behind it keeps its place. */
@@ -235,22 +307,23 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     while (this.#queue.length > 0) {
       const batch = this.#queue.splice(0);
       const losses = this.#losses;
-      this.#lookedUp = batch.length;
+      // Their leases began when they came.
+      const since = this.#queuedSince;
+      this.#lookedUp = batch;
       const places = batch.map(({ reply }) => placeOf(reply));
       const releases = await Promise.all(
         places.map(({ seq, delivered }) =>
           delivered > 1 ? releasesOf(this.#owner.space, this.consumer, seq) : 0,
         ),
       );
-      const now = Date.now();
-      this.#lookedUp = 0;
+      this.#lookedUp = [];
       // Not its own any more.
       if (losses !== this.#losses) continue;
       for (const [at, message] of batch.entries()) {
         const place = places[at]!;
         const missed = this.#missed.get(place.seq) ?? 0;
         this.#missed.delete(place.seq);
-        this.#add(message, place, Math.max(place.delivered - releases[at]! - missed, 1), now);
+        this.#add(message, place, Math.max(place.delivered - releases[at]! - missed, 1), since);
       }
     }
     this.#looking = undefined;
@@ -282,7 +355,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   }
 
   taken(blocked: Blocked, isBack: boolean): void {
-    if (!isBack) this.#isKnown = false;
+    if (!isBack) this.#gap = 0;
     for (const [key, seq] of blocked) this.#owner.turns.inherit(key, seq);
     this.#inherited = blocked.length > 0;
     if (!this.#owner.isPaused) this.open();
@@ -290,6 +363,9 @@ export class ClassFlow implements FlowOwner, LaneOwner {
 
   lost(): void {
     this.abandon();
+    // It is waited for all of it before the lane is taken again.
+    this.#recall.done();
+    this.#gap = 0;
     this.#queue = [];
     this.#losses++;
     this.#lineUp();
@@ -297,6 +373,12 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     this.takeHeld();
     this.#owner.lose([...this.loans]);
     turns.unblock((key) => this.#isOf(key));
+  }
+
+  /** Its consumer is not there any more: another flow takes its place. */
+  gone(): void {
+    this.#isOver = true;
+    this.lost();
   }
 
   async isHeld(): Promise<boolean> {
@@ -307,8 +389,17 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   async drain(): Promise<boolean> {
     await this.end();
     await this.#owner.giveBack(this.takeHeld());
-    if (this.loans.size > 0) return false;
-    return true;
+    return this.loans.size === 0 && (await this.#isWhole());
+  }
+
+  /** Leaves the lane to others; at once, if nothing of it has to come by itself. */
+  async free(): Promise<void> {
+    if (await this.#isWhole()) await this.lane?.free();
+  }
+
+  async #isWhole(): Promise<boolean> {
+    if (!this.#recall.isDue) return true;
+    return this.#calledBack(await infoOf(this.#owner.space, this.consumer).catch(() => undefined));
   }
 
   undrained(): void {

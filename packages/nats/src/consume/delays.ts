@@ -1,6 +1,5 @@
 import { ConfigError } from '@ambus/core';
 import type { LinkListener } from '../link/contracts.ts';
-import { isDenied } from '../link/denials.ts';
 import type { Incoming } from '../link/driver.ts';
 import { createDelays, findDelays } from '../server/other-consumers.ts';
 import type { Space } from '../server/space.ts';
@@ -145,9 +144,15 @@ export class Delays implements FlowOwner, LinkListener {
     // Nobody can take it back any more.
     await this.#space.removeOne(own, seq).catch((error: unknown) => {
       // Where it has to stay it is done with all the same, and must not come again.
-      if (!isDenied(error)) throw error;
+      if (!ConfigError.is(error)) throw error;
     });
     await sendSettlements(link, [settlement], ACK);
+  }
+
+  silent(): void {
+    this.#flow?.abandon();
+    this.#flow?.open();
+    this.missing();
   }
 
   missing(): void {

@@ -34,8 +34,10 @@ const MOST_MISSED = 64;
 export interface FlowOwner {
   /** @param isAgain - whether the server has just sent them to nobody, and counts that */
   arrived(messages: readonly Incoming[], isAgain: boolean): void;
-  /** The consumer, or its stream, was not found, or nothing is heard of it. */
+  /** The consumer, or its stream, was not found. */
   missing(): void;
+  /** Nothing is heard of what was asked for: it is to be asked again, and where the consumer is. */
+  silent(): void;
 }
 
 /** Records of one consumer, asked for by count. */
@@ -142,8 +144,12 @@ export class Flow {
   tick(now: number): void {
     const silence = this.#endsWithRequests ? SHORT_SILENCE : SILENCE;
     if (this.outstanding === 0 || now - this.#heard < silence || !this.#space.link.canSend) return;
-    this.#begin();
-    this.#owner.missing();
+    this.#owner.silent();
+  }
+
+  /** Where the record is settled that came last; empty when none did. */
+  get last(): string {
+    return this.#last;
   }
 
   /** Ends at once; what is on its way is lost to us, and comes again when its lease has run out. */

@@ -51,10 +51,13 @@ export class InFlight implements BrokerSubscription, LinkListener {
    */
   async open(): Promise<void> {
     this.resume();
-    await this.#link.flush();
-    if (this.#refusal !== undefined) {
+    try {
+      await this.#link.flush();
+      if (this.#refusal !== undefined) throw this.#refusal;
+    } catch (error) {
+      // The driver would subscribe again with the next connection.
       await this.close();
-      throw this.#refusal;
+      throw error;
     }
     this.#opened = true;
     this.#link.listeners.add(this);

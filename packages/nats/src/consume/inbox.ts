@@ -29,8 +29,13 @@ export async function openInbox(link: Link, sink: InboxSink): Promise<Inbox> {
       refusal = error;
     },
   );
-  await link.flush();
-  if (refusal !== undefined) throw refusal;
+  try {
+    await link.flush();
+    if (refusal !== undefined) throw refusal;
+  } catch (error) {
+    subscription.unsubscribe();
+    throw error;
+  }
   return {
     address,
     async close() {

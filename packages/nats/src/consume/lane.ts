@@ -91,7 +91,7 @@ export class Lane {
       if (isWanted && this.#space.link.canSend) await this.#take(now);
       return;
     }
-    if (now - this.#renewed > ackWait) return this.#lose();
+    if (now - this.#renewed > ackWait) return this.lose();
     if (now - this.#renewed > ackWait / 3 && this.#space.link.canSend) {
       if (!(await this.#renew(now))) return;
     }
@@ -122,7 +122,7 @@ export class Lane {
     const lease = { owner, blocked: this.#owner.blocked() };
     const seq = (await this.#write(lease, this.#seq)) ?? (await this.#writeAgain(lease));
     if (seq === undefined) {
-      this.#lose();
+      this.lose();
       return false;
     }
     this.#seq = seq;
@@ -202,7 +202,9 @@ export class Lane {
     this.#seq = (await this.#write(free, this.#seq).catch(() => undefined)) ?? 0;
   }
 
-  #lose(): void {
+  /** What it has may be somebody else's, or comes again: nothing of it goes on before all of that is settled. */
+  lose(): void {
+    if (!this.isOwned) return;
     this.isOwned = false;
     this.#drainingSince = 0;
     this.#heldUntil = Date.now() + this.#owner.ackWait + MARGIN;

@@ -60,7 +60,10 @@ export async function settleLoans(
     } catch (error) {
       if (link.closed || ConfigError.is(error)) throw error;
       const end = Math.max(...left.map(({ renewed }) => renewed + ackWait));
-      await link.ready(end).catch(() => {});
+      await link.ready(end).catch((reason: unknown) => {
+        // Any other reason is for good.
+        if (!TimeoutError.is(reason)) throw reason;
+      });
       const gone = TimeoutError.is(error) ? await deletedOf(space, left, end) : NONE;
       const now = Date.now();
       const isOurs = ({ renewed, origin }: GroupLoan): boolean =>

@@ -104,6 +104,12 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
     void this.#recover();
   }
 
+  silent(): void {
+    this.#flow?.abandon();
+    this.#flow?.open();
+    this.missing();
+  }
+
   #changed(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;

@@ -164,10 +164,10 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
   /** Those of `deliveries` that are still ours; the others are refused. */
   #own(deliveries: readonly Delivery[], refused: Delivery[]): GroupLoan[] {
     const { own, expired, foreign } = sortOut(deliveries as readonly GroupLoan[], this.ackWait);
-    for (const loan of expired) {
-      this.#end(loan, GONE);
-      this.turns.settled(loan);
-    }
+    for (const loan of expired) this.#end(loan, GONE);
+    // What is behind them comes again as well.
+    for (const { origin } of expired) origin.lane?.lose();
+    for (const loan of expired) this.turns.settled(loan);
     refused.push(...expired, ...foreign);
     return own;
   }
@@ -288,7 +288,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
     for (const loan of left) loan.state = GONE;
     if (link.canSend && !this.#failed) {
       await sendSettlements(link, inOrder(left), NAK).catch(() => {});
-      await Promise.all(flows.map((flow) => flow.lane?.free()));
+      await Promise.all(flows.map((flow) => flow.free()));
       this.#company.freed();
     }
     await this.#company.close();
@@ -307,6 +307,7 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
   }
 
   down(): void {
+    this.#recent.forgetOld(Date.now());
     for (const flow of this.#classes.values()) flow.abandon();
   }
 

@@ -27,6 +27,13 @@ export class RecentAcks {
     if (old > 0) this.#batches.splice(0, old);
   }
 
+  /** The connection broke: what was confirmed long before is written down. */
+  forgetOld(now: number): void {
+    while (this.#batches.length > 0 && now - this.#batches[0]!.at > FORGETS) {
+      this.#count -= this.#batches.shift()!.acks.length;
+    }
+  }
+
   sendAgain(link: Link): void {
     const settlements = this.#batches.flatMap(({ acks }) => acks);
     sendSettlements(link, settlements, ACK).catch(() => {});

@@ -78,7 +78,9 @@ export class Standing implements LinkListener {
       if (streams.retention === 'interest' && mayCreate)
         await ensureClasses(this.#space, this.#info, pattern, group);
     }
-    this.#owner.joined(this.#info);
+    // Whoever may make nothing has the group's lease all the same.
+    const joined = this.#info ?? (await this.read());
+    if (!this.#closed) this.#owner.joined(joined);
   }
 
   /** The plain class last: what is more urgent is there before it. */
@@ -91,6 +93,7 @@ export class Standing implements LinkListener {
 
   /** Begins with the rare classes in which there is something. */
   async discover(): Promise<void> {
+    if (this.#closed) return;
     this.#lastLook = Date.now();
     this.#scouts.open((recordClass) => this.classes.has(recordClass));
     const used =
@@ -220,7 +223,7 @@ export class Standing implements LinkListener {
   /** All that the stream holds now came after it was lost. */
   async #startAnew(): Promise<void> {
     this.#isLost = true;
-    for (const flow of this.classes.values()) flow.lost();
+    for (const flow of this.classes.values()) flow.gone();
     this.classes.clear();
     await this.join('earliest');
     this.#isLost = false;
@@ -246,7 +249,7 @@ export class Standing implements LinkListener {
     // One of a rare class may be gone alone.
     for (const [recordClass, flow] of this.classes) {
       if (recordClass === 'n' || (await infoOf(this.#space, flow.consumer)) !== undefined) continue;
-      flow.lost();
+      flow.gone();
       this.classes.delete(recordClass);
     }
     await this.discover();
@@ -268,7 +271,7 @@ export class Standing implements LinkListener {
   ended(error: BusError): void {
     if (this.#closed) return;
     this.close();
-    for (const flow of this.classes.values()) flow.flow.abandon();
+    for (const flow of this.classes.values()) flow.stop();
     this.#owner.fail(error);
   }
 }

@@ -47,6 +47,8 @@ export class Upkeep {
     const { space, turns } = this.#owner;
     const gone = renewLeases(space.link, this.#flows.values(), this.ackWait);
     if (gone.length > 0) {
+      // Of a lane all comes again in its order, or what is behind would go first.
+      for (const lane of new Set(gone.map(({ origin }) => origin.lane))) lane?.lose();
       const expired = new Set(gone);
       turns.extract((loan) => expired.has(loan));
       this.#owner.lose(gone);

@@ -25,7 +25,7 @@ export class Link {
   /** Unique to this connection. */
   readonly inbox: string;
   readonly listeners: Set<LinkListener> = new Set();
-  isUp = true;
+  isUp: boolean;
   closed = false;
   /** Time of the last tick: much longer ago than a tick, the process has slept. */
   lastTick: number = Date.now();
@@ -41,6 +41,8 @@ export class Link {
 
   constructor(driver: Driver, host: BrokerHost, settings: Settings) {
     this.driver = driver;
+    // One that was given may be connecting again just now.
+    this.isUp = driver.isUp;
     this.host = host;
     this.settings = settings;
     this.#denials = new Denials(host);

@@ -113,7 +113,12 @@ export class Space {
     const found = new Map<string, number>();
     for (;;) {
       const request = { subjects_filter: filter, offset: found.size };
-      const { value } = await this.api.ask<StreamInfo & { total?: number }>(`STREAM.INFO.${stream}`, request);
+      const { value, failure } = await this.api.ask<StreamInfo & { total?: number }>(
+        `STREAM.INFO.${stream}`,
+        request,
+      );
+      if (failure !== undefined && failure.err_code !== CODES.streamNotFound)
+        throw apiError(`stream ${stream}`, failure);
       const page = Object.entries(value?.state.subjects ?? {});
       for (const [subject, count] of page) found.set(subject, count);
       if (page.length === 0 || found.size >= (value?.total ?? 0)) return found;
@@ -192,8 +197,10 @@ export class Space {
   /** Removes what lies below `end`, or all, at once. What that does to consumers see `removeRecords`. */
   async purge(stream: string, filter: string, end: number = Number.POSITIVE_INFINITY): Promise<number> {
     const request = end === Number.POSITIVE_INFINITY ? { filter } : { filter, seq: end };
-    const { value } = await this.api.ask<{ purged: number }>(`STREAM.PURGE.${stream}`, request);
-    return value?.purged ?? 0;
+    const { value, failure } = await this.api.ask<{ purged: number }>(`STREAM.PURGE.${stream}`, request);
+    if (failure === undefined) return value.purged;
+    if (failure.err_code === CODES.streamNotFound) return 0;
+    throw apiError(`stream ${stream}`, failure);
   }
 
   /** Removes one by one what lies from `from` on and below `end`, up to about `most`: consumers stay where they are. */
@@ -222,8 +229,14 @@ export class Space {
   /** @returns whether it was there */
   async removeOne(stream: string, seq: number): Promise<boolean> {
     const request = { seq, no_erase: true };
-    const { value } = await this.api.ask<{ success: boolean }>(`STREAM.MSG.DELETE.${stream}`, request);
-    return value?.success === true;
+    const { value, failure } = await this.api.ask<{ success: boolean }>(
+      `STREAM.MSG.DELETE.${stream}`,
+      request,
+    );
+    if (failure === undefined) return value.success;
+    // The server has no code of its own for what is not there.
+    if ((await this.api.at(stream, seq)) === undefined) return false;
+    throw apiError(`stream ${stream}`, failure);
   }
 
   async #mark(topic: string, create: boolean): Promise<void> {

@@ -51,6 +51,16 @@ export function placeOf(reply: string): Place {
   };
 }
 
+/**
+ * Where a record is settled of which no delivery was seen.
+ *
+ * @param reply - of another record of the consumer
+ * @param delivery - number of a delivery that the consumer has made
+ */
+export function placeFrom(reply: string, seq: number, delivery: number): string {
+  return `${reply.slice(0, startOf(reply))}1.${seq}.${delivery}.0.0`;
+}
+
 /** The number from there, up to a dot, or to before the character before `end`. */
 function numberAt(text: string, start: number, end: number): number {
   let value = 0;
