@@ -67,3 +67,44 @@ it('fails at once when the connection that was given to it has ended for good', 
   expect(Date.now() - start).toBeLessThan(20_000);
   await expect.poll(() => ended.toSorted()).toEqual(['a', 'b', 'e']);
 }, 60_000);
+
+it('does not stand still when the connection that was given to it was closed under a handler', async () => {
+  const client = await connect({ servers: `127.0.0.1:${server.port}` });
+  await using bus = await createBus({ broker: nats({ client }), logger: false });
+  const [begun, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  await bus.subscribe(
+    'a',
+    async () => {
+      begun.resolve();
+      await end.promise;
+    },
+    { group: 'g' },
+  );
+  await bus.publish('a', 1);
+  await begun.promise;
+  await client.close();
+  const start = Date.now();
+  end.resolve();
+  // Nothing but a timer tells that others have their turn.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(Date.now() - start).toBeLessThan(5_000);
+}, 60_000);
+
+it('waits for a connection that was given to it and is being made again', async () => {
+  const client = await connect({
+    servers: `127.0.0.1:${server.port}`,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 100,
+  });
+  const { protocol } = client as unknown as { protocol: { connected: boolean } };
+  await server.kill9();
+  await expect.poll(() => protocol.connected, { timeout: 10_000 }).toBe(false);
+  await using bus = await createBus({ broker: nats({ client }), publishTimeout: 60_000, logger: false });
+  const published = bus.publish('a', 1);
+  await server.restart();
+  const start = Date.now();
+  await published;
+  expect(Date.now() - start).toBeLessThan(20_000);
+  await bus.close();
+  await client.close();
+}, 90_000);

@@ -196,11 +196,15 @@ it('speaks TLS from the first byte where the server wants it', async () => {
   await works({ url: server.url, tls: { ca: server.tls!.ca, handshakeFirst: true } });
 });
 
-it('refuses a server that takes smaller messages than it was told', async () => {
+it('refuses a server that takes smaller messages than it was told, and leaves no connection', async () => {
   await using server = await startServer('nats', { config: 'max_payload: 100KB', quiet: true });
+  const sockets = (): number =>
+    process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
+  const before = sockets();
   const bus = await createBus({ broker: nats({ url: address(server) }) });
   await expect(bus.connect()).rejects.toThrow('maxPayload');
   await bus.close();
+  await expect.poll(sockets).toBe(before);
   await works({ url: address(server), maxPayload: 100 * 1024 });
 });
 
