@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { ConfigError, createBus } from '@ambus/core';
 import { type Server, startServer } from '@ambus/testing';
 import { connect, type NatsConnection } from 'nats';
@@ -198,13 +200,19 @@ it('speaks TLS from the first byte where the server wants it', async () => {
 
 it('refuses a server that takes smaller messages than it was told, and leaves no connection', async () => {
   await using server = await startServer('nats', { config: 'max_payload: 100KB', quiet: true });
-  const sockets = (): number =>
-    process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
-  const before = sockets();
-  const bus = await createBus({ broker: nats({ url: address(server) }) });
+  const open = new Set<Socket>();
+  const door = createServer((socket) => {
+    open.add(socket.on('close', () => open.delete(socket)).on('error', () => {}));
+    const inner = createConnection(server.port, '127.0.0.1').on('error', () => {});
+    socket.pipe(inner).pipe(socket);
+  }).listen(0, '127.0.0.1');
+  await once(door, 'listening');
+  const { port } = door.address() as AddressInfo;
+  const bus = await createBus({ broker: nats({ url: `nats://127.0.0.1:${port}` }) });
   await expect(bus.connect()).rejects.toThrow('maxPayload');
   await bus.close();
-  await expect.poll(sockets).toBe(before);
+  await expect.poll(() => open.size).toBe(0);
+  door.close();
   await works({ url: address(server), maxPayload: 100 * 1024 });
 });
 
