@@ -165,3 +165,33 @@ it('a member that may make nothing keeps to the lease of its group, which is sho
   await expect.poll(() => done, { timeout: 20_000 }).toBe(true);
   expect(attempts).toEqual([1]);
 }, 60_000);
+
+it('a lane that has lost nothing goes on at once', async () => {
+  await using proxy = await server.proxy();
+  const [prefix, logger] = ['quiet', false] as const;
+  await using other = await createBus({ broker: nats({ url: server.url }), prefix, logger });
+  const before: unknown[] = [];
+  const first = await other.subscribe('a', ({ data }) => void before.push(data), { group: 'g' });
+  await other.publish('a', 1, { key: 'k' });
+  await expect.poll(() => before, { timeout: 10_000 }).toEqual([1]);
+  await first.unsubscribe();
+  await using bus = await createBus({ broker: nats({ url: proxy.url }), prefix, logger });
+  const got: unknown[] = [];
+  await bus.subscribe('a', ({ data }) => void got.push(data), { group: 'g' });
+  const client = await connect({ servers: `127.0.0.1:${server.port}` });
+  const { consumers } = await client.jetstreamManager();
+  const [lane] = (await consumers.list(prefix).next()).filter(({ name }) => /-k\d$/.test(name));
+  const asks = async (): Promise<number> => (await consumers.info(prefix, lane!.name)).num_waiting;
+  await expect.poll(asks, { timeout: 20_000 }).toBeGreaterThan(0);
+  for (let n = 0; n < 5; n++) await other.publish('b', n);
+  // What waits is moved on over the other topic's messages.
+  await other.publish('a', 2);
+  await expect.poll(() => got, { timeout: 10_000 }).toEqual([2]);
+  proxy.cut();
+  proxy.restore();
+  await other.publish('a', 3, { key: 'k' });
+  const start = Date.now();
+  await expect.poll(() => got, { timeout: 30_000 }).toEqual([2, 3]);
+  expect(Date.now() - start).toBeLessThan(10_000);
+  await client.close();
+}, 60_000);

@@ -37,6 +37,9 @@ export interface ClassOwner {
   missing(flow: ClassFlow): void;
 }
 
+/** What was delivered before may be anywhere. */
+const UNKNOWN = -1;
+
 /** Numbers that are remembered of what nobody has seen. */
 const MOST_MISSED = 10_000;
 
@@ -70,11 +73,14 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   /** The last number that came. */
   #top = 0;
   /** The number up to which that is all that may come out of order; undefined when it is all that was ever delivered. */
-  #gap: number | undefined = 0;
+  #gap: number | undefined = UNKNOWN;
+  /** Deliveries of the consumer before it was opened. */
+  #earlier = 0;
   readonly #recall: Recall;
   /** What was called back, and was therefore delivered once more than anybody saw. */
   #called: readonly number[] = [];
   #isOpening = false;
+  #isDraining = false;
   #isOver = false;
   #inherited = false;
   #gathering: Gathering | undefined;
@@ -135,7 +141,10 @@ export class ClassFlow implements FlowOwner, LaneOwner {
       while (this.#mayOpen) {
         const info = await infoOf(this.#owner.space, this.consumer).catch(() => undefined);
         if ((await this.#calledBack(info)) && this.#mayOpen) {
-          if (info !== undefined) this.#gather(info);
+          if (info !== undefined) {
+            this.#earlier = info.delivered.consumer_seq;
+            this.#gather(info);
+          }
           this.#open();
           return;
         }
@@ -149,7 +158,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   /** When the connection comes back it is opened anew. */
   get #mayOpen(): boolean {
     const { space, isPaused } = this.#owner;
-    if (this.#isOver || isPaused || this.flow.isOpen) return false;
+    if (this.#isOver || this.#isDraining || isPaused || this.flow.isOpen) return false;
     return this.lane?.isOwned === true && space.link.canSend;
   }
 
@@ -158,9 +167,11 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     await this.#looking;
     if (!this.#recall.isDue) return true;
     if (info === undefined) return false;
-    const [upTo, isKnown] = [this.#gap ?? this.#top, this.#gap !== 0];
+    const [upTo, isKnown] = [this.#gap ?? this.#top, this.#gap !== UNKNOWN];
     const here = new Set([...this.loans].map(({ seq }) => seq));
-    const known = { upTo, here, returned: this.#returned, reply: this.flow.last };
+    const { last: reply } = this.flow;
+    const delivery = Math.max(this.#earlier, reply === '' ? 0 : placeOf(reply).delivery);
+    const known = { upTo, here, returned: this.#returned, delivery, reply };
     const called = await this.#recall.callBack(info, known, this.ackWait);
     if (called === undefined || !this.#recall.isDue) return false;
     this.#recall.done();
@@ -176,7 +187,10 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     const unsettled = num_ack_pending - this.loans.size;
     const isKnown = this.#gap === undefined;
     const missing = isKnown ? Math.min(unsettled, this.#returned.size) : unsettled;
-    const late = (): void => this.#gathered();
+    // What came before a break waits for what was lost with it.
+    const late = (): void => {
+      if (!this.#recall.isDue) this.#gathered();
+    };
     this.#gathering = new Gathering(here, delivered.stream_seq, missing, isKnown, late);
     if (missing <= 0) this.#gathered();
   }
@@ -220,9 +234,19 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   /** Ends at once, with what is on its way. */
   abandon(): void {
     if (this.lane?.isOwned === true && this.flow.outstanding > 0) this.#recall.isDue = true;
+    this.#unsettle();
+    this.flow.abandon();
+  }
+
+  /** What is delivered from now on may not come. */
+  #unsettle(): void {
     const unread = [...this.#queue, ...this.#lookedUp].map(({ reply }) => placeOf(reply).seq);
     this.#gap ??= Math.max(this.#top, ...unread);
-    this.flow.abandon();
+  }
+
+  /** What was to go back to the server has not arrived there. */
+  unreturned(): void {
+    if (this.lane?.isOwned === true) this.#recall.isDue = true;
   }
 
   /** Ends for good. */
@@ -232,7 +256,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   }
 
   missing(): void {
-    this.#gap = 0;
+    this.#unsettle();
     this.#owner.missing(this);
   }
 
@@ -355,7 +379,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   }
 
   taken(blocked: Blocked, isBack: boolean): void {
-    if (!isBack) this.#gap = 0;
+    if (!isBack) this.#gap = UNKNOWN;
     for (const [key, seq] of blocked) this.#owner.turns.inherit(key, seq);
     this.#inherited = blocked.length > 0;
     if (!this.#owner.isPaused) this.open();
@@ -365,7 +389,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     this.abandon();
     // It is waited for all of it before the lane is taken again.
     this.#recall.done();
-    this.#gap = 0;
+    this.#gap = UNKNOWN;
     this.#queue = [];
     this.#losses++;
     this.#lineUp();
@@ -387,9 +411,14 @@ export class ClassFlow implements FlowOwner, LaneOwner {
   }
 
   async drain(): Promise<boolean> {
-    await this.end();
-    await this.#owner.giveBack(this.takeHeld());
-    return this.loans.size === 0 && (await this.#isWhole());
+    this.#isDraining = true;
+    try {
+      await this.end();
+      await this.#owner.giveBack(this.takeHeld());
+      return this.loans.size === 0 && (await this.#isWhole()) && this.loans.size === 0;
+    } finally {
+      this.#isDraining = false;
+    }
   }
 
   /** Leaves the lane to others; at once, if nothing of it has to come by itself. */

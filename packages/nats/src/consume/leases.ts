@@ -94,12 +94,17 @@ async function deletedOf(space: Space, loans: readonly GroupLoan[], end: number)
 /** Gives back to the server what core does not have, in the order of the stream and uncounted. */
 export async function giveBackLoans(space: Space, loans: readonly GroupLoan[]): Promise<void> {
   const { link } = space;
-  if (loans.length === 0 || !link.canSend) return;
+  if (loans.length === 0) return;
+  if (!link.canSend) return unreturned(loans);
   const byConsumer = Map.groupBy(loans, ({ origin }) => origin.consumer);
   for (const [consumer, group] of byConsumer) await rememberReleases(space, consumer, group);
   const sorted = inOrder(loans);
   for (const loan of sorted) loan.state = GONE;
-  await sendSettlements(link, sorted, NAK).catch(() => {});
+  await sendSettlements(link, sorted, NAK).catch(() => unreturned(loans));
+}
+
+function unreturned(loans: readonly GroupLoan[]): void {
+  for (const origin of new Set(loans.map((loan) => loan.origin))) origin.unreturned();
 }
 
 /** In the order of the stream, in which the server then delivers them again. */

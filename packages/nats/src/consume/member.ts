@@ -165,11 +165,16 @@ export class Member implements BrokerSubscription, StandingOwner, LinkListener {
   #own(deliveries: readonly Delivery[], refused: Delivery[]): GroupLoan[] {
     const { own, expired, foreign } = sortOut(deliveries as readonly GroupLoan[], this.ackWait);
     for (const loan of expired) this.#end(loan, GONE);
-    // What is behind them comes again as well.
-    for (const { origin } of expired) origin.lane?.lose();
-    for (const loan of expired) this.turns.settled(loan);
+    if (expired.length > 0) queueMicrotask(() => this.#expired(expired));
     refused.push(...expired, ...foreign);
     return own;
+  }
+
+  /** What is behind them of a lane comes again as well, and must not go first. */
+  #expired(loans: readonly GroupLoan[]): void {
+    for (const { origin } of loans) origin.lane?.lose();
+    for (const loan of loans) this.turns.settled(loan);
+    this.changed();
   }
 
   async ack(deliveries: readonly Delivery[]): Promise<readonly Delivery[]> {

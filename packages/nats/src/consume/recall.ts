@@ -1,12 +1,12 @@
 import type { ConsumerInfo } from '../server/consumers.ts';
 import type { Space } from '../server/space.ts';
-import { placeFrom } from '../wire/place.ts';
+import { firstReply, placeFrom } from '../wire/place.ts';
 import { NAK, sendSettlements } from './settle.ts';
 
 /** Milliseconds beyond the lease, for what is on its way. */
 const MARGIN = 250;
 /** Numbers that are called back, those of other topics between them included; of more it is waited until they come. */
-const MOST = 10_000;
+const MOST = 5_000;
 
 /** What a lane knows of what was delivered to it. */
 export interface Known {
@@ -16,6 +16,8 @@ export interface Known {
   readonly here: ReadonlySet<number>;
   /** Numbers of what was given back and has not come again. */
   readonly returned: Iterable<number>;
+  /** Number of the last delivery that came, or was not for us. */
+  readonly delivery: number;
   /** Where something else of the consumer is settled; empty where nothing ever came. */
   readonly reply: string;
 }
@@ -47,18 +49,20 @@ export class Recall {
   async callBack(info: ConsumerInfo, known: Known, ackWait: number): Promise<readonly number[] | undefined> {
     // A request of the broken connection takes what is stored now.
     if (info.num_waiting > 0) return undefined;
+    this.#lapsed ??= Date.now() + ackWait + MARGIN;
+    if (Date.now() > this.#lapsed) return [];
     const behind = Math.max(known.upTo, info.ack_floor.stream_seq);
     const { stream_seq: last, consumer_seq: delivery } = info.delivered;
-    if (last - behind > MOST || (last > behind && known.reply === '')) {
-      this.#lapsed ??= Date.now() + ackWait + MARGIN;
-      return Date.now() > this.#lapsed ? [] : undefined;
+    const lost = [...known.returned].filter((seq) => !known.here.has(seq));
+    if (delivery > known.delivery) {
+      if (last - behind > MOST) return undefined;
+      for (let seq = behind + 1; seq <= last; seq++) if (!known.here.has(seq)) lost.push(seq);
     }
-    const lost = [...known.returned].filter((seq) => seq <= behind);
-    for (let seq = behind + 1; seq <= last; seq++) if (!known.here.has(seq)) lost.push(seq);
+    const reply = known.reply || firstReply(this.#space.stream, this.#consumer);
     // Of what is settled, or of another topic, the server takes no notice.
-    const settlements = lost
+    const settlements = Array.from(new Set(lost))
       .toSorted((a, b) => a - b)
-      .map((seq) => ({ reply: placeFrom(known.reply, seq, delivery), origin: { consumer: this.#consumer } }));
+      .map((seq) => ({ reply: placeFrom(reply, seq, delivery), origin: { consumer: this.#consumer } }));
     try {
       await sendSettlements(this.#space.link, settlements, NAK);
       return lost;

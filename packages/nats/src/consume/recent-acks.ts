@@ -4,6 +4,8 @@ import { ACK, type Settlement, sendSettlements } from './settle.ts';
 
 /** Milliseconds for which a killed server may forget what it has confirmed: it writes acks down a little later. */
 const FORGETS = 3_000;
+/** Milliseconds until a break is noticed, where the server's host has gone without a word. */
+const UNNOTICED = 12_000;
 /** Acks that are kept at most. */
 const KEPT = 5_000;
 
@@ -29,7 +31,7 @@ export class RecentAcks {
 
   /** The connection broke: what was confirmed long before is written down. */
   forgetOld(now: number): void {
-    while (this.#batches.length > 0 && now - this.#batches[0]!.at > FORGETS) {
+    while (this.#batches.length > 0 && now - this.#batches[0]!.at > FORGETS + UNNOTICED) {
       this.#count -= this.#batches.shift()!.acks.length;
     }
   }

@@ -51,6 +51,11 @@ export function placeOf(reply: string): Place {
   };
 }
 
+/** The form of the reply subjects of a consumer of which none was seen. */
+export function firstReply(stream: string, consumer: string): string {
+  return `$JS.ACK.${stream}.${consumer}.1.0.0.0.0`;
+}
+
 /**
  * Where a record is settled of which no delivery was seen.
  *
