@@ -23,6 +23,12 @@ const UNANSWERED = 6_000;
 /** Milliseconds after which that is to be feared, and nothing more is sent ahead of it. Shorter than an election. */
 const LATE = 2_000;
 
+/**
+ * Records without an answer, beyond which nothing more is sent: of what is behind 10,000 of them, of all buses, the server
+ * refuses some and takes others, whatever their order.
+ */
+const MOST_SENT = 4_000;
+
 const pause = (time: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, time).unref());
 
 /** A call of `publish`: what of it is not yet accepted. */
@@ -49,8 +55,12 @@ export class Publisher implements LinkListener {
   readonly #waiting: Call[] = [];
   /** Batches on their way with their calls' orders, the one that was sent first before the others. */
   readonly #sent = new Map<Batch, number>();
+  /** Records in them. */
+  #unanswered = 0;
   #pumping = false;
   #calls = 0;
+  /** Goes on where it was waited for answers. */
+  #roomMade: (() => void) | undefined;
 
   constructor(space: Space) {
     this.#space = space;
@@ -68,7 +78,7 @@ export class Publisher implements LinkListener {
         resolve,
         reject,
       };
-      const isFree = (this.#waiting.length === 0 && !this.#isLate) || this.#mayPass(call);
+      const isFree = (this.#waiting.length === 0 && this.#hasRoom && !this.#isLate) || this.#mayPass(call);
       if (isFree && this.#space.link.canSend && this.#isPrepared(call)) {
         this.#send(call);
       } else {
@@ -91,6 +101,10 @@ export class Publisher implements LinkListener {
 
   ended(error: BusError): void {
     for (const call of this.#waiting.splice(0)) this.#fail(call, error);
+  }
+
+  get #hasRoom(): boolean {
+    return this.#unanswered < MOST_SENT;
   }
 
   /** Whether something may have to be sent again, so that what is sent meanwhile would come before it. */
@@ -137,6 +151,12 @@ export class Publisher implements LinkListener {
         await pause(BUSY);
         continue;
       }
+      if (!this.#hasRoom) {
+        await new Promise<void>((resolve) => {
+          this.#roomMade = resolve;
+        });
+        continue;
+      }
       this.#waiting.shift();
       if (call.deadline <= Date.now()) this.#giveUp(call);
       else if (call.left.length === 0) this.#finish(call);
@@ -178,8 +198,11 @@ export class Publisher implements LinkListener {
   }
 
   #send(call: Call): void {
+    const count = call.left.length;
     const batch: Batch = new Batch(this.#space, call.records, call.left, (failures, again, pause) => {
       this.#sent.delete(batch);
+      this.#unanswered -= count;
+      this.#roomMade?.();
       call.failures.push(...failures);
       call.left = again;
       call.pause = pause;
@@ -192,6 +215,7 @@ export class Publisher implements LinkListener {
       void this.#pump();
     });
     this.#sent.set(batch, call.order);
+    this.#unanswered += count;
     batch.send();
   }
 

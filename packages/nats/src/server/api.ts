@@ -34,13 +34,24 @@ export const CODES = {
   subjectInProcess: 10164,
   /** Another message of the same name is. */
   duplicateInProcess: 10158,
+  /** A stream's queue is full: it holds 10,000 messages by default. */
+  tooManyRequests: 10167,
 } as const;
 
 /**
- * Nobody answers yet, no peers for placement yet, no leader of the cluster or of what is asked for, and a server that has
- * not caught up. Nothing was stored.
+ * Nobody answers yet, no peers for placement yet, no leader of the cluster or of what is asked for, a server that has not
+ * caught up, or has too much to do. Nothing was stored.
  */
-const PASSING: ReadonlySet<number> = new Set([CODES.unheard, 10004, 10005, 10008, 10009, 10118, 10163]);
+const PASSING: ReadonlySet<number> = new Set([
+  CODES.unheard,
+  10004,
+  10005,
+  10008,
+  10009,
+  10118,
+  10163,
+  CODES.tooManyRequests,
+]);
 /** Milliseconds between two tries. */
 const PAUSE = 200;
 /** Milliseconds that a JetStream domain of which nothing was ever heard may be on its way. */
