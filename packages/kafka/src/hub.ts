@@ -25,6 +25,7 @@ const MOST_BASES = 10_000;
 
 /** One bus's connection to Kafka, and what its parts share. */
 export class Hub {
+  readonly #ended = Promise.withResolvers<never>();
   readonly host: BrokerHost;
   readonly settings: Settings;
   readonly names: Names;
@@ -47,6 +48,8 @@ export class Hub {
 
   /** @throws {ConfigError} for a topic option that is not allowed */
   constructor(settings: Settings, host: BrokerHost) {
+    // Few wait for it.
+    this.#ended.promise.catch(() => {});
     this.settings = settings;
     this.host = host;
     this.names = new Names(host.prefix);
@@ -202,12 +205,19 @@ export class Hub {
     return this.#news.announce(news);
   }
 
+  /** Rejects with a `ClosedError` when it is closed. */
+  get ended(): Promise<never> {
+    return this.#ended.promise;
+  }
+
   close(): void {
     this.#closed = true;
     clearInterval(this.#look);
     this.#health.close();
     this.#news.close();
-    this.publisher.close(new ClosedError('the broker is closed', { broker: 'kafka' }));
+    const error = new ClosedError('the broker is closed', { broker: 'kafka' });
+    this.publisher.close(error);
+    this.#ended.reject(error);
     this.side.close();
     this.cluster.close();
   }

@@ -155,7 +155,8 @@ export class KafkaAdmin implements Admin {
     const member = new GroupSubscription(hub, source, sink);
     await member.pause();
     try {
-      await member.start();
+      // It is none of the bus's own subscriptions, which the broker ends.
+      await Promise.race([member.start(), hub.ended]);
     } finally {
       await member.close();
     }
