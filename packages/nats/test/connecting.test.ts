@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';
 import { ConfigError, createBus } from '@ambus/core';
 import { type Server, startServer } from '@ambus/testing';
 import { connect, type NatsConnection } from 'nats';
@@ -200,19 +198,11 @@ it('speaks TLS from the first byte where the server wants it', async () => {
 
 it('refuses a server that takes smaller messages than it was told, and leaves no connection', async () => {
   await using server = await startServer('nats', { config: 'max_payload: 100KB', quiet: true });
-  const open = new Set<Socket>();
-  const door = createServer((socket) => {
-    open.add(socket.on('close', () => open.delete(socket)).on('error', () => {}));
-    const inner = createConnection(server.port, '127.0.0.1').on('error', () => {});
-    socket.pipe(inner).pipe(socket);
-  }).listen(0, '127.0.0.1');
-  await once(door, 'listening');
-  const { port } = door.address() as AddressInfo;
-  const bus = await createBus({ broker: nats({ url: `nats://127.0.0.1:${port}` }) });
+  await using proxy = await server.proxy();
+  const bus = await createBus({ broker: nats({ url: `nats://127.0.0.1:${proxy.port}` }) });
   await expect(bus.connect()).rejects.toThrow('maxPayload');
   await bus.close();
-  await expect.poll(() => open.size).toBe(0);
-  door.close();
+  await expect.poll(() => proxy.connections).toBe(0);
   await works({ url: address(server), maxPayload: 100 * 1024 });
 });
 

@@ -112,7 +112,6 @@ export const lifecycleClosed: readonly Case[] = chapter('lifecycle', [
     id: 'lifecycle/close-while-asking',
     name: 'what is asked of the server while a bus closes is answered or refused, and no error is left over',
     needs: ['admin'],
-    timeout: 120_000,
     async run(t) {
       const first = await t.bus();
       const [topic, groups] = [t.topic(), numbers(3).map(() => t.name())];

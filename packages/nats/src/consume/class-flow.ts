@@ -415,7 +415,7 @@ export class ClassFlow implements FlowOwner, LaneOwner {
     try {
       await this.end();
       await this.#owner.giveBack(this.takeHeld());
-      return this.loans.size === 0 && (await this.#isWhole()) && this.loans.size === 0;
+      return this.loans.size === 0 && (await this.#isWhole());
     } finally {
       this.#isDraining = false;
     }

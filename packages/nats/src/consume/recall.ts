@@ -1,6 +1,6 @@
 import type { ConsumerInfo } from '../server/consumers.ts';
 import type { Space } from '../server/space.ts';
-import { firstReply, placeFrom } from '../wire/place.ts';
+import { unseenReplies } from '../wire/place.ts';
 import { NAK, sendSettlements } from './settle.ts';
 
 /** Milliseconds beyond the lease, for what is on its way. */
@@ -53,16 +53,18 @@ export class Recall {
     if (Date.now() > this.#lapsed) return [];
     const behind = Math.max(known.upTo, info.ack_floor.stream_seq);
     const { stream_seq: last, consumer_seq: delivery } = info.delivered;
-    const lost = [...known.returned].filter((seq) => !known.here.has(seq));
+    const away = new Set(known.returned);
     if (delivery > known.delivery) {
       if (last - behind > MOST) return undefined;
-      for (let seq = behind + 1; seq <= last; seq++) if (!known.here.has(seq)) lost.push(seq);
+      for (let seq = behind + 1; seq <= last; seq++) away.add(seq);
     }
-    const reply = known.reply || firstReply(this.#space.stream, this.#consumer);
+    const lost = Array.from(away)
+      .filter((seq) => !known.here.has(seq))
+      .sort((a, b) => a - b);
+    const replyOf = unseenReplies(this.#space.stream, this.#consumer, known.reply, delivery);
+    const origin = { consumer: this.#consumer };
     // Of what is settled, or of another topic, the server takes no notice.
-    const settlements = Array.from(new Set(lost))
-      .toSorted((a, b) => a - b)
-      .map((seq) => ({ reply: placeFrom(reply, seq, delivery), origin: { consumer: this.#consumer } }));
+    const settlements = lost.map((seq) => ({ reply: replyOf(seq), origin }));
     try {
       await sendSettlements(this.#space.link, settlements, NAK);
       return lost;

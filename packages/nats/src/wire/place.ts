@@ -51,19 +51,20 @@ export function placeOf(reply: string): Place {
   };
 }
 
-/** The form of the reply subjects of a consumer of which none was seen. */
-export function firstReply(stream: string, consumer: string): string {
-  return `$JS.ACK.${stream}.${consumer}.1.0.0.0.0`;
-}
-
 /**
- * Where a record is settled of which no delivery was seen.
+ * Where records of a consumer are settled of which no delivery was seen.
  *
- * @param reply - of another record of the consumer
+ * @param reply - of another record; empty where there is none
  * @param delivery - number of a delivery that the consumer has made
  */
-export function placeFrom(reply: string, seq: number, delivery: number): string {
-  return `${reply.slice(0, startOf(reply))}1.${seq}.${delivery}.0.0`;
+export function unseenReplies(
+  stream: string,
+  consumer: string,
+  reply: string,
+  delivery: number,
+): (seq: number) => string {
+  const start = reply === '' ? `$JS.ACK.${stream}.${consumer}.` : reply.slice(0, startOf(reply));
+  return (seq) => `${start}1.${seq}.${delivery}.0.0`;
 }
 
 /** The number from there, up to a dot, or to before the character before `end`. */
