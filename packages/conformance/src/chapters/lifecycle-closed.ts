@@ -129,7 +129,7 @@ export const lifecycleClosed: readonly Case[] = chapter('lifecycle', [
       ];
       for (const turns of numbers(16)) {
         const bus = await t.bus();
-        await bus.admin.listTopics();
+        await bus.connect();
         const asked = Promise.allSettled(ask(bus));
         // Into each stage of the work, of which the first ones are the shortest.
         for (let turn = 0; turn < turns ** 2; turn++) await new Promise((resolve) => setImmediate(resolve));

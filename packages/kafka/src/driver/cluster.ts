@@ -171,7 +171,9 @@ export class Cluster {
 
   async #open(host: string, port: number): Promise<Link> {
     if (this.#closed) throw isClosed();
-    const link = await Link.open(this.client, host, port);
+    const link = await Link.open(this.client, host, port).catch((error: unknown) => {
+      throw this.#closed ? isClosed() : error;
+    });
     if (this.#closed) {
       link.close();
       throw isClosed();
