@@ -27,6 +27,11 @@ export function isBroken(error: unknown): boolean {
   return BROKEN.test(messageOf(error));
 }
 
+/** Whether the server does not take the account: nothing was done. Of a cluster's node, it may be one dialled with an old password. */
+export function isRefused(error: unknown): boolean {
+  return REFUSED.test(messageOf(error));
+}
+
 /** Whether the server this was sent to is not the one to ask any more: a failover, a node that left. */
 export function isMisdirected(error: unknown): boolean {
   return MISDIRECTED.test(messageOf(error));

@@ -39,7 +39,7 @@ export interface RedisOptions {
   readonly db?: number | undefined;
   /** ACL user. Default: the url's, else the server's `default`. */
   readonly username?: string | undefined;
-  /** A function is asked on every connecting, so a rotated password is taken up. At most 4,096 characters. Default: the url's. */
+  /** A function is asked on every connecting, of a cluster also once a minute, so a rotated password is taken up. At most 4,096 characters. Default: the url's. */
   readonly password?: string | (() => string | Promise<string>) | undefined;
   /** `true`, or what Node's `tls.connect` takes: `ca`, `cert`, `key`, `servername` … Default: as the url's scheme says. */
   readonly tls?: boolean | ConnectionOptions | undefined;

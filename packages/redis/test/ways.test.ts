@@ -130,6 +130,34 @@ test('on a cluster over TLS, with a certificate that is trusted and one that is 
   expect(ConnectionError.is(wrong) && !wrong.retryable && wrong.message).toMatch(/WRONGPASS/);
 });
 
+test('on a cluster, with a password that has changed when a node is dialled anew', {
+  timeout: 60_000,
+}, async () => {
+  const w = await started({ cluster: 3, auth: 'password' });
+  let password = w.server.credentials.password!;
+  const nodes = w.server.nodes.map(({ host, port }) => ({ host, port }));
+  const bus = await w.bus({ url: undefined, cluster: nodes, password: () => password });
+  await works(bus);
+  const lost: unknown[] = [];
+  bus.on('disconnected', (event) => lost.push(event));
+  const raw = nodes.map((node) => new Redis({ ...node, password }));
+  password = 'changed';
+  for (const node of raw) await node.config('SET', 'requirepass', password);
+  // Not the one that listens: with it all would be made anew.
+  for (const node of raw) {
+    const lines = String(await node.client('LIST')).split('\n');
+    const ids = lines
+      .filter((line) => / name=(?!\S*:ears)\S/.test(line))
+      .map((line) => /^id=(\d+)/.exec(line)![1]!);
+    for (const id of ids) await node.client('KILL', 'ID', id);
+    expect(ids).not.toEqual([]);
+    for (let n = 0; n < 30; n++) await bus.publish(`topic${n}`, n);
+  }
+  await works(bus);
+  expect(lost).toEqual([]);
+  for (const node of raw) node.disconnect();
+});
+
 test('with a certificate of its own, for a server that asks for one', async () => {
   const w = await started({ tls: 'mutual' });
   const { ca, cert, key } = w.server.tls!;

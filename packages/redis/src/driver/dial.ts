@@ -62,6 +62,8 @@ const PASSIVE = {
   disableClientInfo: true,
 } as const satisfies DriverOptions;
 
+/** Milliseconds between two questions for the password of a cluster that may have changed. */
+const ASK_AGAIN = 60_000;
 /** Milliseconds that the nodes of a cluster get to answer before work begins without those that have not. */
 const NODES_TIMEOUT = 1_000;
 /** What the driver says of a cluster when it keeps the reason to itself. */
@@ -75,7 +77,10 @@ export function isCluster(client: Client | undefined): client is Cluster {
 /** @param timeout - milliseconds for the connection to be ready */
 export async function dial(target: Target, name: string, timeout: number): Promise<Client> {
   const client = await open(await create(target, name, timeout), timeout);
-  if (isCluster(client)) await openNodes(client);
+  if (isCluster(client)) {
+    keepPassword(target, client);
+    await openNodes(client);
+  }
   return client;
 }
 
@@ -84,7 +89,6 @@ export async function dial(target: Target, name: string, timeout: number): Promi
  * are dialled before anything is asked of them. One that is down holds nobody up.
  */
 async function openNodes(client: Cluster): Promise<void> {
-  client.on('+node', (node: Redis) => setImmediate(() => void openNode(node)));
   const late = new Promise<void>((resolve) => setTimeout(resolve, NODES_TIMEOUT).unref());
   await Promise.race([Promise.all(client.nodes('master').map(openNode)), late]);
 }
@@ -107,6 +111,27 @@ export async function dialNode(target: Target, name: string, timeout: number, vi
   const own = await common(target, name, timeout);
   const { host, port } = node.options;
   return open(new Redis({ ...node.options, ...own, host: host!, port: port!, readOnly: false }), timeout);
+}
+
+/**
+ * Opens a cluster's nodes as they appear, with the password of that day: the driver keeps the one that it began with for each
+ * node that it meets later, and for the connections on which it asks the others who has which slots.
+ */
+function keepPassword({ password: asked }: Target, client: Cluster): void {
+  const renew = async (): Promise<void> => {
+    if (typeof asked !== 'function') return;
+    const password = await asked();
+    for (const { options } of [...client.nodes(), { options: client.options.redisOptions! }])
+      options.password = password;
+  };
+  client.on('+node', async (node: Redis) => {
+    // Whoever cannot be asked now is asked again; meanwhile the old one may do.
+    await renew().catch(() => {});
+    await openNode(node);
+  });
+  if (typeof asked !== 'function') return;
+  const timer = setInterval(() => void renew().catch(() => {}), ASK_AGAIN).unref();
+  client.once('end', () => clearInterval(timer));
 }
 
 async function create(target: Target, name: string, timeout: number): Promise<Client> {

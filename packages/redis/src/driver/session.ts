@@ -1,6 +1,14 @@
 import { type BusError, ClosedError, ConnectionError } from '@ambus/core';
 import type { Redis } from 'ioredis';
-import { isBroken, isMisdirected, isMissingScript, isMoving, isPassing, toBusError } from '../errors.ts';
+import {
+  isBroken,
+  isMisdirected,
+  isMissingScript,
+  isMoving,
+  isPassing,
+  isRefused,
+  toBusError,
+} from '../errors.ts';
 import { EncodedCommand } from './command.ts';
 import { type Client, dial, dialNode, hangUp, isCluster, type Target } from './dial.ts';
 import { type Arg, encodeCommand } from './encode.ts';
@@ -224,7 +232,7 @@ export class Session {
 
   /**
    * Runs a script on the connection that is there; rejects with a `BusError` when there is none. What a cluster has surely
-   * not done, because its node was not reached or the slot was moving, is sent again.
+   * not done, because its node was not reached, did not know us or was giving the slot away, is sent again.
    *
    * @param patience - milliseconds in which it is sent again
    */
@@ -250,7 +258,7 @@ export class Session {
           isKnown = false;
           continue;
         }
-        const isUndone = isMoving(error) || (isBroken(error) && !command.wasWritten);
+        const isUndone = isMoving(error) || isRefused(error) || (isBroken(error) && !command.wasWritten);
         if (!isCluster(client) || !isUndone || performance.now() > end) throw this.#judge(client, error);
       }
       await this.#settle(tries++);

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import type { Arg } from '../driver/encode.ts';
 import type { Script } from '../driver/script.ts';
 import type { Session } from '../driver/session.ts';
-import { isBroken, isMisdirected, isMissingScript, toBusError } from '../errors.ts';
+import { isBroken, isMisdirected, isMissingScript, isRefused, toBusError } from '../errors.ts';
 import { SCRIPTS } from '../scripts/index.ts';
 import type { Call } from './call.ts';
 
@@ -94,7 +94,7 @@ export class Line {
         .reload()
         .catch(() => {})
         .then(() => this.#interrupted(counter));
-    } else if (isBroken(error) || isMisdirected(error)) {
+    } else if (isBroken(error) || isMisdirected(error) || isRefused(error)) {
       if (isMisdirected(error) && !session.isCluster) session.drop(toBusError(error));
       this.#interrupted(counter);
     } else {
