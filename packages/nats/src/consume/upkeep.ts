@@ -66,9 +66,7 @@ export class Upkeep {
   async #share(flow: ClassFlow): Promise<void> {
     if (this.#stopped) return;
     await flow.lane?.tick(!this.#owner.isPaused && this.#company.hasTurn(flow.recordClass));
-    if (!flow.lane?.isOwned) return;
-    await flow.checkInherited();
-    await flow.checkRemoved();
+    await flow.checkBlocked();
   }
 
   stop(): void {
