@@ -3,7 +3,7 @@ import { Ears } from './channels/ears.ts';
 import type { ChannelSubscription } from './channels/subscription.ts';
 import type { Context, Membership } from './context.ts';
 import { Session } from './driver/session.ts';
-import { type Inspected, inspectServer } from './inspect.ts';
+import { Inspector } from './inspect.ts';
 import { Keeper } from './keeper.ts';
 import { names } from './keys.ts';
 import type { Settings } from './options.ts';
@@ -47,6 +47,8 @@ export async function connect(host: BrokerHost, settings: Settings): Promise<Con
       host.disconnected(error);
     },
     reconnected() {
+      // It may be another server.
+      inspector.watch(session.client!).catch(() => {});
       publisher.resume();
       keeper.start();
       for (const member of members) member.poll();
@@ -55,7 +57,7 @@ export async function connect(host: BrokerHost, settings: Settings): Promise<Con
     deafened() {
       warnOnce(
         'the server closed the connection that listens, and that one alone, as it does when more waits on it than client-output-buffer-limit allows for pubsub: what was on its way is lost',
-        { limit: server?.pubsubLimit ?? 'unknown' },
+        { limit: inspector.pubsubLimit ?? 'unknown' },
       );
     },
   });
@@ -67,7 +69,7 @@ export async function connect(host: BrokerHost, settings: Settings): Promise<Con
   const ears = new Ears(session, () =>
     warnOnce('a large message that is not stored was gone before it could be fetched', {}),
   );
-  let server: Inspected | undefined;
+  const inspector = new Inspector(host);
   let nextMember = 0;
   let lostAt = Number.NEGATIVE_INFINITY;
   const context: Context = {
@@ -111,7 +113,7 @@ export async function connect(host: BrokerHost, settings: Settings): Promise<Con
   try {
     await keeper.open();
     await session.connect(host.connectTimeout);
-    server = await inspectServer(session.client!, host);
+    await inspector.watch(session.client!);
   } catch (error) {
     close();
     throw error;

@@ -13,6 +13,8 @@ export const LISTENER_LEASE = 30_000;
 const LISTENER_BEAT = 8_000;
 /** The longest time without a look at what is delayed: whoever was to announce it may have died. */
 const LONGEST_DELAY = 5_000;
+/** The shortest time between two warnings of one topic: what is delayed and refused is tried again and again. */
+const WARN_EVERY = 600_000;
 
 /** Does what has to be done again and again while a bus is connected. */
 export class Keeper {
@@ -24,6 +26,8 @@ export class Keeper {
   readonly #versions = new Map<string, string>();
   /** By tag: since when the others can say that they live. */
   readonly #upSince = new Map<string, number>();
+  /** By topic: when it was last warned of. */
+  readonly #warnedAt = new Map<string, number>();
   #stopped = true;
   readonly #delayed = (message: Buffer): void => this.#promoteSoon(message.toString(), 0);
 
@@ -128,13 +132,25 @@ export class Keeper {
       try {
         const { session, names, settings } = this.#context;
         const args = [names.root, settings.trimUnacked ? 1 : 0];
-        const due = Number(await session.run(SCRIPTS.promote, tag, args));
+        const [due, ...refused] = (await session.run(SCRIPTS.promote, tag, args)) as [number, ...Buffer[]];
         if (due >= 0) next = Math.min(due, LONGEST_DELAY);
+        for (let at = 0; at < refused.length; at += 2)
+          this.#warn(String(refused[at]), String(refused[at + 1]));
       } finally {
         this.#promoteSoon(tag, next);
       }
     };
     const timer = this.#clock.setTimeout(() => void promote().catch(() => {}), Math.max(delay, 1));
     this.#promotions.set(tag, timer);
+  }
+
+  #warn(topic: string, reason: string): void {
+    const time = performance.now();
+    if (time - (this.#warnedAt.get(topic) ?? Number.NEGATIVE_INFINITY) < WARN_EVERY) return;
+    this.#warnedAt.set(topic, time);
+    this.#context.host.warning(
+      `a delayed message of "${topic}" is due and the server refuses it, it is tried again every minute: ${reason}`,
+      { topic, reason },
+    );
   }
 }

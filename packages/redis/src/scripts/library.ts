@@ -161,13 +161,23 @@ end
 
 local LOOK = 1000
 
+-- Removes at most so many, of those before an id. Whole nodes of the stream first: what then remains to be removed lies in
+-- one node, so that next to nothing is read. Bodies may be large, and a read would hand them all to the script.
+local function trimBefore(stream, id, most)
+  local removed = call('XTRIM', stream, 'MINID', '~', id, 'LIMIT', most)
+  if removed == most then return removed end
+  local rest = #call('XRANGE', stream, '-', '(' .. id, 'COUNT', most - removed)
+  if rest == 0 then return removed end
+  return removed + call('XTRIM', stream, 'MAXLEN', call('XLEN', stream) - rest)
+end
+
 -- Removes what is beyond the retention, but nothing that a group has not settled. Returns how much; of what is too many, so
 -- much at most that nobody else waits long.
 local function trim(topic, kind, most, age, unacked, exact)
   local stream = streamOf(topic, kind)
+  local length = call('XLEN', stream)
   local kept
   if most then
-    local length = call('XLEN', stream)
     local slack = exact and 1 or math.max(1, math.min(LOOK, math.floor(most / 10)))
     if length - most >= slack then kept = math.max(most, length - LOOK) end
   end
@@ -177,21 +187,18 @@ local function trim(topic, kind, most, age, unacked, exact)
   local needed, claimed
   if not unacked then needed, claimed = neededFrom(stream) end
   if needed and not before(first[1], needed) then return 0 end
-  local target
   local removed = 0
   if kept and (needed == nil or (claimed and claimed <= kept)) then
     removed = call('XTRIM', stream, 'MAXLEN', kept)
   elseif kept then
-    local old = call('XRANGE', stream, '-', '+', 'COUNT', call('XLEN', stream) - kept + 1)
-    target = old[#old][1]
+    removed = trimBefore(stream, needed, length - kept)
   end
   if age then
     local oldest = string.format('%.0f-0', math.max(0, now() - age))
-    if before(first[1], oldest) and (target == nil or before(target, oldest)) then target = oldest end
+    if needed and before(needed, oldest) then oldest = needed end
+    if before(first[1], oldest) then removed = removed + call('XTRIM', stream, 'MINID', oldest) end
   end
-  if target == nil then return removed end
-  if needed and before(needed, target) then target = needed end
-  return removed + call('XTRIM', stream, 'MINID', target)
+  return removed
 end
 
 local function append(topic, kind, key, meta, data)
