@@ -53,6 +53,8 @@ export async function unpackDebian(
     'Dir::Etc::sourceparts=-',
     'Dir::Etc::preferences=-',
     'Dir::Etc::preferencesparts=-',
+    // What is installed may be newer than the suite, and would be looked for in it.
+    'Dir::State::status=/dev/null',
     // Root's apt would hand the download to a user who may not enter this directory.
     ...(process.getuid?.() === 0 ? ['APT::Sandbox::User=root'] : []),
     'Acquire::Languages=none',
