@@ -58,7 +58,17 @@ export class NatsAdmin implements Admin {
       const depth = depths.get(topic);
       if (depth !== undefined) depths.set(topic, depth + count);
     }
-    return Array.from(depths, ([topic, depth]) => ({ topic, depth, retention: space.retentionOf(topic) }));
+    const found = [...depths];
+    const topics: TopicInfo[] = [];
+    for (let at = 0; at < found.length; at += AT_ONCE) {
+      const some = found.slice(at, at + AT_ONCE).map(async ([topic, depth]) => ({
+        topic,
+        depth,
+        retention: await space.trimmer.retentionOf(topic),
+      }));
+      topics.push(...(await Promise.all(some)));
+    }
+    return topics;
   }
 
   async ensureTopic(topic: string): Promise<void> {

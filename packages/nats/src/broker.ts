@@ -25,6 +25,7 @@ import { Link, PATIENCE } from './link/link.ts';
 import type { Settings } from './options.ts';
 import { Publisher } from './publish/publisher.ts';
 import { Space } from './server/space.ts';
+import { checkVersion } from './server/version.ts';
 
 /** A broker on NATS. */
 export interface NatsBroker extends Broker {
@@ -72,6 +73,7 @@ export class Nats implements NatsBroker {
       const driver = await Driver.connect(this.#settings, host.source, host.connectTimeout);
       try {
         if (this.#closed) throw this.#closedError();
+        checkVersion(driver.version);
         this.#checkPayload(driver.maxPayload);
       } catch (error) {
         await driver.close();
@@ -147,6 +149,7 @@ export class Nats implements NatsBroker {
     const connected = this.#connected;
     if (connected === undefined) return;
     connected.publisher.close();
+    await connected.space.close();
     await connected.link.close();
   }
 

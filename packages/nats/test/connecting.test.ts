@@ -3,6 +3,7 @@ import { type Server, startServer } from '@ambus/testing';
 import { connect, type NatsConnection } from 'nats';
 import { describe, expect, it } from 'vitest';
 import { type NatsOptions, nats } from '../src/index.ts';
+import { checkVersion } from '../src/server/version.ts';
 import { RESTRICTED } from './support/setup.ts';
 
 const address = ({ port }: Server): string => `nats://127.0.0.1:${port}`;
@@ -166,6 +167,18 @@ describe('a server that cannot hold durable topics is refused at once', () => {
     await refused(server, { domain: 'nowhere' }, '"domain"');
     await refused(server, { stream: { replicas: 3 } }, 'replicas');
   });
+});
+
+it.each([
+  ['2.9.25', false],
+  ['2.10.29', false],
+  ['2.11.0', true],
+  ['2.12.0-beta.1', true],
+  ['3.0.0', true],
+  [undefined, true],
+])('takes nats-server %s: %s', (version, isTaken) => {
+  if (isTaken) checkVersion(version);
+  else expect(() => checkVersion(version)).toThrow(`nats-server ${version}, at least 2.11`);
 });
 
 it('works in a JetStream domain, and with an inbox of its own', async () => {

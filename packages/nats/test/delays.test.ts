@@ -49,6 +49,25 @@ describe('on a server that cannot schedule', () => {
     expect(await bus.cancel(receipt)).toBe(false);
   });
 
+  it('a bus that closes holds up none', { timeout: 30_000 }, async () => {
+    await using bus = await busOf(server);
+    const late: number[] = [];
+    await bus.subscribe<number>('held', ({ data }) => void late.push(Date.now() - data), { group: 'g' });
+    let published = 0;
+    for (let round = 0; round < 20; round++) {
+      const others = await Promise.all(Array.from({ length: 4 }, () => busOf(server)));
+      for (const other of others) await other.subscribe('other', () => {});
+      const publishes = Array.from({ length: 50 }, (_, n) =>
+        bus.publish('held', Date.now() + n, { delay: Math.max(n, 1) }),
+      );
+      published += publishes.length;
+      await Promise.all(publishes);
+      await Promise.all(others.map((other) => other.close()));
+    }
+    await expect.poll(() => late.length, { timeout: 20_000 }).toBe(published);
+    expect(Math.max(...late)).toBeLessThan(3_000);
+  });
+
   it('a purge of one topic takes no delayed message of another along', async () => {
     await using bus = await busOf(server);
     const got = await collect(bus, 'beside.*');

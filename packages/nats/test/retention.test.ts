@@ -56,6 +56,37 @@ it('removes what is older although nothing more is published', async () => {
   await expect.poll(() => depthOf(bus, 'idle'), { timeout: 10_000 }).toBe(0);
 });
 
+it('is kept to where all that publish end soon', async () => {
+  const topics = { brief: { retention: { maxMessages: 100 } } };
+  for (let run = 0; run < 60; run++) {
+    await using bus = await createBus({ broker: nats({ url: server.url }), topics });
+    for (let n = 0; n < 5; n++) await bus.publish('brief', n);
+  }
+  await using bus = await createBus({ broker: nats({ url: server.url }) });
+  expect(await depthOf(bus, 'brief')).toBeLessThan(200);
+});
+
+it.each([
+  ['a consumer that says it', { retention: { maxAge: 1_000 } }],
+  ['a consumer that says nothing', {}],
+])('is kept to by %s, where those that publish may not', async (name, told) => {
+  const topic = `restricted.${name.replaceAll(' ', '-')}`;
+  const broker = () => nats({ url: server.url });
+  await using maker = await createBus({
+    broker: broker(),
+    topics: { [topic]: { retention: { maxAge: 1_000 } } },
+  });
+  await maker.admin.ensureTopic(topic);
+  await using publisher = await createBus({ broker: broker(), provision: 'none' });
+  for (let n = 0; n < 10; n++) await publisher.publish(topic, n);
+  await new Promise((resolve) => setTimeout(resolve, 1_100));
+  expect(await depthOf(publisher, topic)).toBe(10);
+  await using consumer = await createBus({ broker: broker(), topics: { [topic]: told } });
+  await consumer.subscribe(topic, () => {}, { group: 'g' });
+  await publisher.publish(topic, 'young');
+  await expect.poll(() => depthOf(consumer, topic), { timeout: 10_000 }).toBeLessThan(2);
+});
+
 it('keeps for a bus that says nothing of the topic what the one wants kept that made it', async () => {
   const topic = 'kept';
   const topics = { [topic]: { retention: { maxMessages: 11_000 } } };

@@ -54,6 +54,26 @@ it.each(['file', 'memory'] as const)('makes its stream as it is told, on %s', as
   expect(await configOf(bus, `own-${storage}`)).toMatchObject({ storage, max_bytes: 10 * 1024 * 1024 });
 });
 
+it('says where a stream that is there is not what it is told to make', async () => {
+  const stream = { name: 'told', storage: 'memory', maxMessages: 1_000 } as const;
+  const warnings: string[] = [];
+  const ignore = (): void => {};
+  const warn = (_: object, message: string): void => void warnings.push(message);
+  const logger = { debug: ignore, info: ignore, error: ignore, warn };
+  const prefix = `p${prefixes++}`;
+  await using maker = await busOf({ stream }, { prefix, logger });
+  await maker.publish('a', 1);
+  expect(warnings).toEqual([]);
+  const told = { ...stream, storage: 'file', replicas: 1, maxMessages: 2_000 } as const;
+  await using bus = await busOf({ stream: told }, { prefix, logger });
+  const got = await collect(bus, 'a', 'g');
+  await bus.publish('a', 2);
+  await expect.poll(() => got).toEqual([2]);
+  expect(warnings).toEqual([
+    expect.stringContaining('storage is memory instead of file, max_msgs is 1000 instead of 2000'),
+  ]);
+});
+
 describe('what the stream removes', () => {
   it('by age is no delayed message, no topic and no dead letter', async () => {
     await using bus = await busOf({ stream: { maxAge: 1_000 } }, { deduplicationWindow: 500 });

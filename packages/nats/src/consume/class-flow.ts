@@ -205,6 +205,7 @@ export class ClassFlow implements FlowOwner, LaneOwner, AttemptsOwner {
     this.#backlog = place.pending;
     this.#stirred = since;
     this.loans.add(loan);
+    this.#owner.space.trimmer.consumed(topic);
     this.#recovery.add(loan);
   }
 

@@ -34,6 +34,8 @@ export class Delays implements FlowOwner, LinkListener {
   /** Whether this bus has delayed something. */
   #isUsed = false;
   #warned = false;
+  #isClosed = false;
+  readonly #handling = new Set<Promise<void>>();
 
   constructor(space: Space) {
     this.#space = space;
@@ -46,7 +48,7 @@ export class Delays implements FlowOwner, LinkListener {
    */
   open(isUsed: boolean): void {
     if (isUsed) this.#isUsed = true;
-    if (this.#opening) return;
+    if (this.#opening || this.#isClosed) return;
     this.#opening = true;
     this.#openedAt = Date.now();
     this.#space.link.listeners.add(this);
@@ -85,6 +87,7 @@ export class Delays implements FlowOwner, LinkListener {
     const space = this.#space;
     try {
       const info = space.mayCreate ? await createDelays(space) : await findDelays(space);
+      if (this.#isClosed) return;
       if (info === undefined) {
         this.#leave();
         return;
@@ -93,7 +96,7 @@ export class Delays implements FlowOwner, LinkListener {
       this.#flow.open();
       this.#flow.want(AT_ONCE);
     } catch (error) {
-      if (space.link.closed) return;
+      if (this.#isClosed || space.link.closed) return;
       if (ConfigError.is(error)) this.#leave();
       // Its stream may be gone again, and nobody else would look.
       else setTimeout(() => this.missing(), RETRY).unref();
@@ -112,8 +115,22 @@ export class Delays implements FlowOwner, LinkListener {
   }
 
   arrived(messages: readonly Incoming[]): void {
-    for (const message of messages) void this.#handle(message).catch(() => {});
+    for (const message of messages) {
+      const handling = this.#handle(message)
+        .catch(() => {})
+        .finally(() => this.#handling.delete(handling));
+      this.#handling.add(handling);
+    }
     this.#flow?.want(AT_ONCE);
+  }
+
+  /** Leaves it to the others: what is on its way here is handled, as it would be late by its lease. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#space.link.listeners.delete(this);
+    this.#space.onLost.delete(this.#onLost);
+    await this.#flow?.end();
+    await Promise.all(this.#handling);
   }
 
   async #handle(message: Incoming): Promise<void> {

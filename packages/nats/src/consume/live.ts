@@ -79,7 +79,7 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
   }
 
   arrived(messages: readonly Incoming[]): void {
-    const { names, stream } = this.#space;
+    const { names, stream, trimmer } = this.#space;
     const now = Date.now();
     for (const message of messages) {
       const place = placeOf(message.reply);
@@ -92,6 +92,7 @@ export class Live implements BrokerSubscription, FlowOwner, LinkListener {
       this.#last = place.seq;
       const topic = names.topicOf(message.subject);
       const record = new WireRecord(topic, 'durable', message, stream, place.seq, place.time);
+      trimmer.consumed(topic);
       const start = names.prefix.length + 3;
       const recordClass = message.subject.slice(start, message.subject.indexOf('.', start)) as RecordClass;
       const rank = recordClass === 'n' ? 2 : rankOf(recordClass) || 0;

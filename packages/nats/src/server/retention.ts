@@ -15,42 +15,97 @@ const DEFAULT: Retention = Object.freeze({ maxMessages: 10_000 });
 const SLACK = 0.1;
 /** Milliseconds after which a topic is trimmed for less. */
 const AT_LEAST_EVERY = 60_000;
+interface Watched {
+  /** Whether this bus publishes to it. */
+  isPublished: boolean;
+  /** Records published since the last trim; where this bus does not publish, records that have come. */
+  count: number;
+  /** When that was; milliseconds since the epoch. */
+  trimmed: number;
+}
 
 /**
  * Removes what is beyond a topic's retention and settled by every group. JetStream's own limits would also remove what is
- * not settled, so the buses that publish see to it themselves.
+ * not settled, so the buses see to it themselves: those that publish, and for others that may not, those that consume.
  */
 export class Trimmer implements LinkListener {
   readonly #space: Space;
-  /** Records published since the last trim, and when that was; who waits longest comes first. */
-  readonly #published = new Map<string, { count: number; trimmed: number }>();
-  #busy = false;
+  /** Who waits longest comes first. */
+  readonly #topics = new Map<string, Watched>();
+  #trimming: Promise<void> | undefined;
 
   constructor(space: Space) {
     this.#space = space;
   }
 
   published(topic: string): void {
-    const found = this.#published.get(topic);
-    if (found === undefined) this.#published.set(topic, { count: 1, trimmed: Date.now() });
-    else found.count++;
+    const found = this.#topics.get(topic);
+    if (found?.isPublished) found.count++;
+    else this.#begin(topic);
+  }
+
+  /**
+   * Somewhere on the way to its first trim: of programs that publish a little and end, none would get there, and so a few
+   * of them do.
+   */
+  #begin(topic: string): void {
+    const { count, wait } = this.#slackOf(topic);
+    const part = Math.random();
+    const begun = {
+      count: 1 + (Number.isFinite(count) ? part * count : 0),
+      trimmed: Date.now() - part * wait,
+    };
+    this.#topics.set(topic, { ...begun, isPublished: true });
+  }
+
+  /** A record of it has come: those that publish it may not be allowed to trim. */
+  consumed(topic: string): void {
+    const found = this.#topics.get(topic);
+    if (found === undefined) this.#topics.set(topic, { isPublished: false, count: 1, trimmed: 0 });
+    else if (!found.isPublished) found.count++;
   }
 
   tick(now: number): void {
-    if (this.#busy || !this.#space.mayCreate || !this.#space.link.canSend) return;
-    for (const [topic, { count, trimmed }] of this.#published) {
-      const { maxAge = Number.POSITIVE_INFINITY, maxMessages = Number.POSITIVE_INFINITY } =
-        this.#ruleOf(topic) ?? DEFAULT;
-      const isDue = now - trimmed >= Math.min(maxAge * SLACK, AT_LEAST_EVERY);
-      if (!isDue && count <= maxMessages * SLACK) continue;
-      this.#busy = true;
-      this.trim(topic)
-        .catch(() => {})
-        .finally(() => {
-          this.#busy = false;
-        });
-      return;
+    if (this.#trimming !== undefined || !this.#mayTrim || !this.#space.link.canSend) return;
+    const topic = this.#due(now, true) ?? this.#due(now, false);
+    if (topic === undefined) return;
+    this.#trimming = this.trim(topic)
+      .catch(() => {})
+      .finally(() => {
+        this.#trimming = undefined;
+      });
+  }
+
+  /** The bus is about to end: what is due of what it publishes to is trimmed. */
+  async close(): Promise<void> {
+    const now = Date.now();
+    await this.#trimming;
+    while (this.#mayTrim && this.#space.link.canSend) {
+      const topic = this.#due(now, true);
+      if (topic === undefined) return;
+      await this.trim(topic).catch(() => {});
     }
+  }
+
+  /** A work queue keeps nothing that is settled, and takes no consumer that only looks. */
+  get #mayTrim(): boolean {
+    return this.#space.mayCreate && this.#space.streams.retention !== 'workqueue';
+  }
+
+  #due(now: number, isPublished: boolean): string | undefined {
+    for (const [topic, watched] of this.#topics) {
+      if (watched.isPublished !== isPublished) continue;
+      const { count, wait } = this.#slackOf(topic);
+      if ((isPublished && watched.count > count) || now - watched.trimmed >= wait) return topic;
+    }
+    return undefined;
+  }
+
+  /** Records after which a topic is trimmed, and milliseconds. */
+  #slackOf(topic: string): { count: number; wait: number } {
+    const { maxAge = Number.POSITIVE_INFINITY, maxMessages = Number.POSITIVE_INFINITY } =
+      this.#ruleOf(topic) ?? DEFAULT;
+    return { count: maxMessages * SLACK, wait: Math.min(maxAge * SLACK, AT_LEAST_EVERY) };
   }
 
   /** What this bus says of the topic. */
@@ -59,8 +114,13 @@ export class Trimmer implements LinkListener {
   }
 
   /** Where this bus says nothing, what the one said that made the topic. */
-  async #retentionOf(topic: string): Promise<Retention> {
-    return this.#ruleOf(topic) ?? saysSomething(await this.#space.retentionWhenMade(topic)) ?? DEFAULT;
+  async #toldOf(topic: string): Promise<Retention | undefined> {
+    return this.#ruleOf(topic) ?? saysSomething(await this.#space.retentionWhenMade(topic));
+  }
+
+  /** By what this bus trims the topic, if it publishes to it. */
+  async retentionOf(topic: string): Promise<Retention> {
+    return (await this.#toldOf(topic)) ?? DEFAULT;
   }
 
   /**
@@ -68,23 +128,29 @@ export class Trimmer implements LinkListener {
    * removes nothing: those that publish may keep more than the default.
    */
   async look(topic: string): Promise<void> {
-    if (this.#published.has(topic) || this.#ruleOf(topic) !== undefined) await this.trim(topic);
+    if (this.#topics.get(topic)?.isPublished || this.#ruleOf(topic) !== undefined) await this.trim(topic);
   }
 
   async trim(topic: string): Promise<void> {
     const space = this.#space;
-    // A work queue keeps nothing that is settled, and takes no consumer that only looks.
-    if (!space.mayCreate || space.streams.retention === 'workqueue') return;
-    const published = this.#published.get(topic) ?? { count: 0, trimmed: 0 };
-    published.count = 0;
-    published.trimmed = Date.now();
-    this.#published.delete(topic);
-    this.#published.set(topic, published);
+    if (!this.#mayTrim) return;
+    const watched = this.#topics.get(topic) ?? { isPublished: false, count: 0, trimmed: 0 };
+    const isIdle = watched.count === 0;
+    watched.count = 0;
+    watched.trimmed = Date.now();
+    this.#topics.delete(topic);
+    this.#topics.set(topic, watched);
+    // Who only consumes has no default: those that publish may keep more.
+    const rule = watched.isPublished ? await this.retentionOf(topic) : await this.#toldOf(topic);
+    if (rule === undefined) {
+      if (isIdle) this.#topics.delete(topic);
+      return;
+    }
+    const { maxAge, maxMessages = Number.POSITIVE_INFINITY } = rule;
     const subject = space.names.data('*', topic);
     const { state } = await space.info(subject);
     const subjects = Object.entries(state.subjects ?? {});
     const total = subjects.reduce((sum, [, count]) => sum + count, 0);
-    const { maxAge, maxMessages = Number.POSITIVE_INFINITY } = await this.#retentionOf(topic);
     const eldest = maxAge === undefined ? undefined : Date.now() - maxAge;
     const isOld =
       eldest !== undefined &&
@@ -95,7 +161,7 @@ export class Trimmer implements LinkListener {
     if (total <= maxMessages && !isOld) {
       // What is there grows older without any publish.
       const isDone = maxAge === undefined || total === 0;
-      if (isDone && published.count === 0) this.#published.delete(topic);
+      if (isDone && isIdle) this.#topics.delete(topic);
       return;
     }
     const settled = await settledOf(space, topic, state.last_seq);
@@ -135,5 +201,9 @@ export class Trimmer implements LinkListener {
 }
 
 function saysSomething({ maxAge, maxMessages }: Retention): Retention | undefined {
-  return maxAge === undefined && maxMessages === undefined ? undefined : { maxAge, maxMessages };
+  if (maxAge === undefined && maxMessages === undefined) return undefined;
+  return {
+    ...(maxAge !== undefined && { maxAge }),
+    ...(maxMessages !== undefined && { maxMessages }),
+  };
 }

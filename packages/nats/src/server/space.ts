@@ -1,5 +1,6 @@
 import type { BusRecord, Retention, TopicConfig } from '@ambus/core';
 import { Delays } from '../consume/delays.ts';
+import { soon } from '../consume/flow.ts';
 import type { Link } from '../link/link.ts';
 import { Names } from '../names.ts';
 import { Api, apiError, CODES, text } from './api.ts';
@@ -14,6 +15,9 @@ export { missing } from './streams.ts';
 /** Milliseconds that somebody else's store may take in a cluster, and between two looks at it. */
 const IN_PROCESS = 10_000;
 const LOOK_AGAIN = 20;
+
+/** Milliseconds that a bus which closes takes for others. */
+const LAST = 1_000;
 
 /** Records that are removed one by one at a time. */
 const AT_ONCE = 64;
@@ -123,6 +127,11 @@ export class Space {
       for (const [subject, count] of page) found.set(subject, count);
       if (page.length === 0 || found.size >= (value?.total ?? 0)) return found;
     }
+  }
+
+  /** Leaves the stream tidy, as far as that goes in a moment. */
+  async close(): Promise<void> {
+    await soon(Promise.all([this.trimmer.close(), this.delays.close()]), LAST);
   }
 
   /** Whether nothing needs to be done before this record is stored. */

@@ -7,6 +7,8 @@ export const NANOSECONDS = 1_000_000;
 export interface StreamConfig {
   readonly subjects?: readonly string[] | null;
   readonly retention?: string;
+  readonly storage?: string;
+  readonly num_replicas?: number;
   readonly max_msgs?: number;
   readonly max_bytes?: number;
   readonly max_msgs_per_subject?: number;
@@ -54,6 +56,23 @@ function forbids({ host }: Link, config: StreamConfig): string | undefined {
   const always = ['no_ack', 'sealed'] as const;
   const all = host.provision === 'none' ? always : ([...always, 'deny_delete', 'deny_purge'] as const);
   return all.find((name) => config[name] === true);
+}
+
+/** Where the stream is not what the options ask for: they are read when it is made, and changing it is the operator's. */
+export function differences(link: Link, config: StreamConfig): string[] {
+  const { stream } = link.settings;
+  const wanted: StreamConfig = {
+    ...(stream.retention && { retention: stream.retention }),
+    ...(stream.storage && { storage: stream.storage }),
+    ...(stream.replicas && { num_replicas: stream.replicas }),
+    ...(stream.maxMessages && { max_msgs: stream.maxMessages }),
+    ...(stream.maxBytes && { max_bytes: stream.maxBytes }),
+    ...(stream.maxAge && { max_age: stream.maxAge * NANOSECONDS }),
+  };
+  const has = config as Record<string, unknown>;
+  return Object.entries(wanted)
+    .filter(([name, value]) => has[name] !== value)
+    .map(([name, value]) => `${name} is ${has[name]} instead of ${value}`);
 }
 
 /** The stream of the application's messages, as it is made. */

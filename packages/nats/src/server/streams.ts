@@ -7,6 +7,7 @@ import {
   checkConfig,
   companionConfig,
   dataConfig,
+  differences,
   improvements,
   NANOSECONDS,
   needsCompanion,
@@ -113,6 +114,13 @@ export class Streams {
     const holdsOwn = elsewhere.length === 0;
     const config = await this.#improve(stream, info.config, holdsOwn);
     checkConfig(this.#link, stream, config, holdsOwn, this.#companion);
+    const differing = differences(this.#link, config);
+    if (differing.length > 0) {
+      this.#link.host.warning(
+        `nats: stream "${stream}" is there already and is used as it is: ${differing.join(', ')}`,
+        { stream },
+      );
+    }
     await this.#use(info.created, config, holdsOwn);
   }
 
