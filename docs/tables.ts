@@ -77,8 +77,10 @@ const PARTS: readonly { readonly page: string; readonly part: string; readonly t
   { page: 'brokers/index.md', part: 'capabilities', text: () => features(BROKERS) },
   ...BROKERS.flatMap((broker) => {
     const page = `brokers/${broker.name}.md`;
+    const readme = `../packages/${broker.name}/README.md`;
     return [
       { page, part: 'capabilities', text: () => features([broker]) },
+      { page: readme, part: 'capabilities', text: () => features([broker]) },
       { page, part: 'limits', text: () => limits(broker) },
     ];
   }),

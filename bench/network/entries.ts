@@ -14,7 +14,7 @@ export const ENTRIES: Readonly<Record<ServerKind, readonly Entry[]>> = {
     { name: 'nats.js, bare', module: './contestants/nats-twin.ts' },
     { name: '**Ambus**', module: './contestants/ambus-nats.ts' },
     { name: 'NestJS microservices', module: './peers/nestjs-nats.mjs' },
-    { name: 'Moleculer, Moleculer Channels', module: './peers/moleculer-nats.mjs' },
+    { name: 'Moleculer', module: './peers/moleculer-nats.mjs' },
   ],
   kafka: [
     { name: 'kafkajs, bare', module: './contestants/kafka-twin.ts' },
