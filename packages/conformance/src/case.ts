@@ -31,6 +31,7 @@ export type Power =
   | 'restart'
   | 'pause'
   | 'blackhole'
+  | 'halfOpen'
   | 'slow'
   | 'cluster'
   | 'processes'

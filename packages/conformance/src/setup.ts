@@ -65,6 +65,8 @@ export interface ServerControl {
   pause?(): Promise<() => Promise<void>>;
   /** Connections stay open, and nothing passes any more; the returned function ends it. */
   blackhole?(): Promise<() => Promise<void>>;
+  /** The server's side of each connection is closed and nobody tells; new ones lead nowhere. The returned function ends it. */
+  halfOpen?(): Promise<() => Promise<void>>;
   /** Delays everything by so many milliseconds; the returned function ends it. */
   slow?(delay: number): Promise<() => Promise<void>>;
   /** A cluster of which one node can be taken down. */

@@ -3,7 +3,7 @@ import { type NatsUser, type Server, startServer } from '@ambus/testing';
 import { connect, type NatsConnection } from 'nats';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nats } from '../src/index.ts';
-import { RESTRICTED } from './support/setup.ts';
+import { CREATING, RESTRICTED } from './support/setup.ts';
 
 const PASSWORD = 'a-password-of-its-own';
 const everythingBut = (kind: 'publish' | 'subscribe', ...deny: string[]): NatsUser => ({
@@ -43,7 +43,7 @@ let server: Server;
 beforeAll(async () => {
   server = await startServer('nats', {
     auth: 'user',
-    users: [RESTRICTED, ...Object.values(USERS)],
+    users: [RESTRICTED, CREATING, ...Object.values(USERS)],
     quiet: true,
   });
 });
@@ -136,6 +136,39 @@ it('has consumers for all classes of a group that was made for it', async () => 
   await bus.publish('n.m', 'urgent', { priority: 'critical' });
   await bus.publish('n.m', 'late', { delay: 300, key: 'k' });
   await expect.poll(() => got.toSorted(), { timeout: 10_000 }).toEqual(['keyed', 'late', 'urgent']);
+});
+
+it('makes, uses and removes everything with what the README adds for that', async () => {
+  await using bus = await busAs(CREATING, { prefix: 'making' });
+  const warnings: unknown[] = [];
+  bus.on('warning', (event) => warnings.push(event));
+  const got: unknown[] = [];
+  let failures = 0;
+  await bus.subscribe(
+    'made.*',
+    ({ data }) => {
+      if (data === 'retried' && failures++ === 0) throw new Error('once');
+      got.push(data);
+    },
+    { group: 'g', retry: { initialDelay: 10 } },
+  );
+  await bus.subscribe('made.#', ({ data }) => void got.push(`live ${data}`));
+  await bus.publish('made.a', 'plain');
+  await bus.publish('made.a', 'keyed', { key: 'k' });
+  await bus.publish('made.a', 'urgent', { priority: 'critical' });
+  await bus.publish('made.a', 'delayed', { delay: 50 });
+  await bus.publish('made.a', 'retried');
+  const names = ['plain', 'keyed', 'urgent', 'delayed', 'retried'];
+  await expect
+    .poll(() => names.every((name) => got.includes(name) && got.includes(`live ${name}`)))
+    .toBe(true);
+  expect(await bus.cancel(await bus.publish('made.a', 'never', { delay: 60_000 }))).toBe(true);
+  await expect.poll(async () => (await bus.admin.group('made.*', 'g'))?.depth).toBe(0);
+  expect((await bus.admin.listTopics()).map(({ topic }) => topic)).toEqual(['made.a']);
+  expect(await bus.admin.purge('made.a')).toBeGreaterThan(0);
+  expect(await bus.admin.deleteGroup('made.*', 'g')).toBe(true);
+  expect(await bus.admin.deleteTopic('made.a')).toBe(true);
+  expect(warnings).toEqual([]);
 });
 
 it('warns of messages whose consumer it may not make', async () => {

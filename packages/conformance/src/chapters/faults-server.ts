@@ -1,9 +1,40 @@
 import assert from 'node:assert/strict';
 import { type Case, chapter } from '../case.ts';
+import type { CaseContext } from '../context.ts';
 import { settled } from '../helpers/groups.ts';
 import { Load } from '../helpers/load.ts';
 import { numbers } from '../helpers/sequence.ts';
 import { answered, HEALING, underLoad } from '../helpers/under-load.ts';
+
+/** For so many milliseconds nothing passes between the buses and their server, in the middle of 1,000 messages. */
+async function withoutNetwork(
+  t: CaseContext,
+  begin: () => Promise<() => Promise<void>>,
+  time: number,
+): Promise<void> {
+  const [publisher, one, two] = [
+    await t.bus({ publishTimeout: 10_000 }),
+    await t.bus({}, t.shortLease),
+    await t.bus({}, t.shortLease),
+  ];
+  const topic = t.topic();
+  const group = t.name();
+  const load = new Load(t, topic);
+  for (const bus of [one, two]) await load.consume(bus, { group, concurrency: 10 });
+  const publishing = Promise.all(numbers(5).map((n) => load.publish(publisher, n * 200, 200)));
+  await load.reach(300, HEALING);
+  const lost: unknown[] = [];
+  publisher.on('disconnected', (event) => lost.push(event));
+  const end = await begin();
+  await Promise.all([
+    t.until('it is noticed', () => lost.length > 0, time),
+    t.quiet('nothing passes', () => true, time),
+  ]);
+  await end();
+  await publishing;
+  await load.complete(2 * HEALING);
+  await settled(t, publisher, topic, group);
+}
 
 const stalled: readonly Case[] = [
   {
@@ -55,25 +86,15 @@ const stalled: readonly Case[] = [
     power: ['blackhole'],
     isolated: true,
     timeout: 600_000,
-    async run(t) {
-      const [publisher, one, two] = [
-        await t.bus({ publishTimeout: 10_000 }),
-        await t.bus({}, t.shortLease),
-        await t.bus({}, t.shortLease),
-      ];
-      const topic = t.topic();
-      const group = t.name();
-      const load = new Load(t, topic);
-      for (const bus of [one, two]) await load.consume(bus, { group, concurrency: 10 });
-      const publishing = Promise.all(numbers(5).map((n) => load.publish(publisher, n * 200, 200)));
-      await load.reach(300, HEALING);
-      const restore = await t.server.blackhole!();
-      await t.quiet('nothing passes', () => true, 30_000);
-      await restore();
-      await publishing;
-      await load.complete(2 * HEALING);
-      await settled(t, publisher, topic, group);
-    },
+    run: (t) => withoutNetwork(t, () => t.server.blackhole!(), 30_000),
+  },
+  {
+    id: 'faults/half-open',
+    name: 'connections whose other side is closed, and nobody tells, lose nothing and are given up',
+    power: ['halfOpen'],
+    isolated: true,
+    timeout: 600_000,
+    run: (t) => withoutNetwork(t, () => t.server.halfOpen!(), 15_000),
   },
   {
     id: 'faults/slow',

@@ -88,6 +88,7 @@ function setupOf(server: Server, options: ServerOptions['kafka'], sasl?: SASLOpt
       // Its sockets are gone, and nothing of it ever comes again.
       crash: async (broker) => proxies.get(broker)!.cut(),
       blackhole: async () => on(all(), (proxy) => proxy.blackhole()),
+      halfOpen: async () => on(all(), (proxy) => proxy.halfOpen()),
       slow: async (delay) => on(all(), (proxy) => proxy.delay(delay)),
       wipe: () => server.wipe(),
       restart: () => server.restart(),

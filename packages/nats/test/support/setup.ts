@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { IsolatedSetup } from '@ambus/conformance';
 import type { Broker } from '@ambus/core';
 import { type FaultProxy, type NatsUser, type Server, type ServerOptions, startServer } from '@ambus/testing';
@@ -5,21 +6,36 @@ import { nats } from '../../src/index.ts';
 import type { NatsOptions } from '../../src/options.ts';
 import { rawClient } from './raw.ts';
 
+const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+
+function told(what: string, pattern: RegExp, each: RegExp): string[] {
+  const found = pattern.exec(readme);
+  if (found === null) throw new Error(`the README does not tell ${what}`);
+  return Array.from(found[1]!.matchAll(each), ([, name]) => name!);
+}
+
+const MAY_PUBLISH = told('what may be published', /^publish: \{ allow: \[([^\]]*)\]/m, /"([^"]+)"/g);
+const MAY_SUBSCRIBE = told('what may be subscribed to', /^subscribe: \{ allow: \[([^\]]*)\]/m, /"([^"]+)"/g);
+const MAY_CREATE = told(
+  'what who creates may publish',
+  /^With `provision: 'create'` add (.*)\.$/m,
+  /`(?:\$JS\.API\.)?([^`]+)`/g,
+).map((name) => `$JS.API.${name}`);
+
 /** Who may use what is there, and create nothing: the account of the README. */
 export const RESTRICTED: NatsUser = {
   user: 'restricted',
   password: 'a-password-of-its-own',
+  permissions: { publish: { allow: MAY_PUBLISH }, subscribe: { allow: MAY_SUBSCRIBE } },
+};
+
+/** With what the README adds for who creates. */
+export const CREATING: NatsUser = {
+  user: 'creating',
+  password: 'a-password-of-its-own',
   permissions: {
-    publish: {
-      allow: ['*.t.>', '*.s.>', '*.m.>', '*.e.>', '*.q.>', '*.a', '*.g.>', '_INBOX.>'].concat([
-        '$JS.API.STREAM.INFO.*',
-        '$JS.API.CONSUMER.INFO.>',
-        '$JS.API.CONSUMER.MSG.NEXT.>',
-        '$JS.API.STREAM.MSG.GET.*',
-        '$JS.ACK.>',
-      ]),
-    },
-    subscribe: { allow: ['*.t.>', '*.s.>', '*.e.>', '*.q.>', '*.a', '*.g.>', '_INBOX.>'] },
+    publish: { allow: [...MAY_PUBLISH, ...MAY_CREATE] },
+    subscribe: { allow: MAY_SUBSCRIBE },
   },
 };
 
@@ -77,6 +93,7 @@ function setupOf(server: Server, version?: Version): IsolatedSetup {
         return () => server.resume();
       },
       blackhole: () => all((proxy) => proxy.blackhole()),
+      halfOpen: () => all((proxy) => proxy.halfOpen()),
       slow: (delay) => all((proxy) => proxy.delay(delay)),
       processes: { broker: 'nats', url: server.url },
       nowhere: { create: () => nats({ url: 'nats://127.0.0.1:1' }) },

@@ -34,7 +34,9 @@ function reach(server: Server): Reach {
   };
 }
 
-function faultsOf({ proxies }: Reach): Pick<ServerControl, 'cut' | 'crash' | 'blackhole' | 'slow'> {
+function faultsOf({
+  proxies,
+}: Reach): Pick<ServerControl, 'cut' | 'crash' | 'blackhole' | 'halfOpen' | 'slow'> {
   const all = (): FaultProxy[] => [...proxies.values()];
   const on = (chosen: FaultProxy[], act: (proxy: FaultProxy) => void): (() => Promise<void>) => {
     for (const proxy of chosen) act(proxy);
@@ -47,6 +49,7 @@ function faultsOf({ proxies }: Reach): Pick<ServerControl, 'cut' | 'crash' | 'bl
     // Its sockets are gone, and nothing of it ever comes again.
     crash: async (broker) => proxies.get(broker)!.cut(),
     blackhole: async () => on(all(), (proxy) => proxy.blackhole()),
+    halfOpen: async () => on(all(), (proxy) => proxy.halfOpen()),
     slow: async (delay) => on(all(), (proxy) => proxy.delay(delay)),
   };
 }
