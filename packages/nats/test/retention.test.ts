@@ -1,7 +1,7 @@
 import { type Bus, createBus } from '@ambus/core';
 import { type Server, startServer } from '@ambus/testing';
 import type { NatsConnection } from 'nats';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { nats } from '../src/index.ts';
 
 let server: Server;
@@ -66,25 +66,85 @@ it('is kept to where all that publish end soon', async () => {
   expect(await depthOf(bus, 'brief')).toBeLessThan(200);
 });
 
-it.each([
-  ['a consumer that says it', { retention: { maxAge: 1_000 } }],
-  ['a consumer that says nothing', {}],
-])('is kept to by %s, where those that publish may not', async (name, told) => {
-  const topic = `restricted.${name.replaceAll(' ', '-')}`;
+/** What is consumed is looked at within a minute, at a random time. */
+async function consumedAtOnce(run: () => Promise<void>): Promise<void> {
+  const random = vi.spyOn(Math, 'random').mockReturnValue(0);
+  try {
+    await run();
+  } finally {
+    random.mockRestore();
+  }
+}
+
+it('is kept to by those that consume, where those that publish may not', async () => {
+  const topic = 'restricted';
   const broker = () => nats({ url: server.url });
-  await using maker = await createBus({
-    broker: broker(),
-    topics: { [topic]: { retention: { maxAge: 1_000 } } },
-  });
+  const topics = { [topic]: { retention: { maxMessages: 5 } } };
+  await using maker = await createBus({ broker: broker(), topics });
   await maker.admin.ensureTopic(topic);
   await using publisher = await createBus({ broker: broker(), provision: 'none' });
   for (let n = 0; n < 10; n++) await publisher.publish(topic, n);
-  await new Promise((resolve) => setTimeout(resolve, 1_100));
-  expect(await depthOf(publisher, topic)).toBe(10);
-  await using consumer = await createBus({ broker: broker(), topics: { [topic]: told } });
-  await consumer.subscribe(topic, () => {}, { group: 'g' });
-  await publisher.publish(topic, 'young');
-  await expect.poll(() => depthOf(consumer, topic), { timeout: 10_000 }).toBeLessThan(2);
+  await consumedAtOnce(async () => {
+    // What it says itself does not count: those that publish may keep more.
+    const strict = { '#': { retention: { maxMessages: 1 } } };
+    await using consumer = await createBus({ broker: broker(), topics: strict });
+    const got: unknown[] = [];
+    await consumer.subscribe('restricted.#', ({ data }) => void got.push(data));
+    await publisher.publish(topic, 'last');
+    await expect.poll(() => got).toEqual(['last']);
+    await expect.poll(() => depthOf(publisher, topic), { timeout: 10_000 }).toBe(5);
+  });
+});
+
+it('is not kept to by those that consume where a publisher wants more kept, or nobody says anything', async () => {
+  const broker = () => nats({ url: server.url });
+  const rule = (maxMessages: number) => ({ widened: { retention: { maxMessages } } });
+  await using maker = await createBus({ broker: broker(), topics: rule(1) });
+  await maker.admin.ensureTopic('widened');
+  await maker.admin.ensureTopic('unsaid');
+  for (const most of [20, 3]) {
+    await using publisher = await createBus({ broker: broker(), topics: rule(most) });
+    if (most === 20) for (let n = 0; n < 10; n++) await publisher.publish('widened', n);
+    else await publisher.admin.ensureTopic('widened');
+  }
+  await using publisher = await createBus({ broker: broker(), provision: 'none' });
+  for (let n = 0; n < 10; n++) await publisher.publish('unsaid', n);
+  await consumedAtOnce(async () => {
+    await using consumer = await createBus({ broker: broker() });
+    expect((await consumer.admin.listTopics()).find(({ topic }) => topic === 'widened')?.retention).toEqual({
+      maxMessages: 20,
+    });
+    await consumer.subscribe('*', () => {});
+    // The last of these is trimmed, and looked at after the others.
+    for (const topic of ['widened', 'unsaid']) await publisher.publish(topic, 10);
+    await using other = await createBus({
+      broker: broker(),
+      topics: { trimmed: { retention: { maxMessages: 1 } } },
+    });
+    await other.admin.ensureTopic('trimmed');
+    for (let n = 0; n < 3; n++) await publisher.publish('trimmed', n);
+    await expect.poll(() => depthOf(consumer, 'trimmed'), { timeout: 10_000 }).toBe(1);
+    expect(await depthOf(consumer, 'widened')).toBe(11);
+    expect(await depthOf(consumer, 'unsaid')).toBe(11);
+  });
+});
+
+it('a record of a subject that is no topic harms nobody who gets it', async () => {
+  await consumedAtOnce(async () => {
+    await using bus = await createBus({ broker: nats({ url: server.url }), prefix: 'foreign' });
+    const got: unknown[] = [];
+    await bus.subscribe('#', ({ topic, data }) => void (topic === 'a' && got.push(data)));
+    await bus.publish('a', 1);
+    const raw = bus.native() as NatsConnection;
+    await raw.jetstream().publish('foreign.t.n.a:b', 'not ours');
+    await bus.publish('a', 2);
+    await expect.poll(() => got).toEqual([1, 2]);
+    const before = Date.now();
+    // Longer than it takes to look at what has come.
+    await expect.poll(() => Date.now() - before, { timeout: 5_000 }).toBeGreaterThan(2_500);
+    await bus.publish('a', 3);
+    await expect.poll(() => got).toEqual([1, 2, 3]);
+  });
 });
 
 it('keeps for a bus that says nothing of the topic what the one wants kept that made it', async () => {

@@ -70,7 +70,7 @@ it('says where a stream that is there is not what it is told to make', async () 
   await bus.publish('a', 2);
   await expect.poll(() => got).toEqual([2]);
   expect(warnings).toEqual([
-    expect.stringContaining('storage is memory instead of file, max_msgs is 1000 instead of 2000'),
+    expect.stringContaining('storage is memory instead of file, maxMessages is 1000 instead of 2000'),
   ]);
 });
 

@@ -42,6 +42,7 @@ export class Inspector {
   /** A policy that is wrong, and where. */
   async #ask(node: Redis, isNode: boolean): Promise<string | undefined> {
     const { remoteAddress, remotePort } = node.stream;
+    const place = node.options.path ?? `${remoteAddress}:${remotePort}`;
     const info = await node.info('server', 'memory').catch(() => '');
     const limits = await setting(node, 'client-output-buffer-limit');
     this.pubsubLimit ??= /pubsub (\d+ \d+ \d+)/.exec(limits ?? '')?.[1];
@@ -63,7 +64,7 @@ export class Inspector {
     }
     const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1] ?? (await setting(node, 'maxmemory-policy'));
     if (policy === undefined || policy === 'noeviction') return undefined;
-    return `"${policy}" at ${remoteAddress}:${remotePort}`;
+    return `"${policy}" at ${place}`;
   }
 }
 

@@ -8,7 +8,7 @@ const MOST_MISSED = 10_000;
 
 export interface AttemptsOwner {
   /** The attempt of the record is known. `since` is when its lease began, by our clock. */
-  known(message: Incoming, place: Place, attempt: number, since: number): void;
+  attemptKnown(message: Incoming, place: Place, attempt: number, since: number): void;
   /** All that had to wait has been told. */
   changed(): void;
 }
@@ -81,7 +81,7 @@ export class Attempts {
         this.#looking = this.#lookUp();
         return;
       }
-      this.#owner.known(message, place, 1, now);
+      this.#owner.attemptKnown(message, place, 1, now);
     }
   }
 
@@ -110,7 +110,12 @@ export class Attempts {
         const place = places[at]!;
         const missed = this.#missed.get(place.seq) ?? 0;
         this.#missed.delete(place.seq);
-        this.#owner.known(message, place, Math.max(place.delivered - releases[at]! - missed, 1), since);
+        this.#owner.attemptKnown(
+          message,
+          place,
+          Math.max(place.delivered - releases[at]! - missed, 1),
+          since,
+        );
       }
     }
     this.#looking = undefined;

@@ -153,14 +153,14 @@ export class ClassFlow implements FlowOwner, LaneOwner, AttemptsOwner {
 
   /** Ends at once, with what is on its way. */
   abandon(): void {
-    if (this.lane?.isOwned === true && this.flow.outstanding > 0) this.#recovery.lost();
+    if (this.lane?.isOwned === true && this.flow.outstanding > 0) this.#recovery.owes();
     this.#recovery.unsettle();
     this.flow.abandon();
   }
 
   /** What was to go back to the server has not arrived there. */
   unreturned(): void {
-    if (this.lane?.isOwned === true) this.#recovery.lost();
+    if (this.lane?.isOwned === true) this.#recovery.owes();
   }
 
   /** Ends for good. */
@@ -196,7 +196,7 @@ export class ClassFlow implements FlowOwner, LaneOwner, AttemptsOwner {
     this.#owner.changed();
   }
 
-  known(message: Incoming, place: Place, attempt: number, since: number): void {
+  attemptKnown(message: Incoming, place: Place, attempt: number, since: number): void {
     const { names, stream } = this.#owner.space;
     const topic = names.topicOf(message.subject);
     const { seq, delivered, time } = place;

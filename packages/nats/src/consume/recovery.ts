@@ -62,8 +62,8 @@ export class Recovery {
     return Math.max((this.#gathering?.owed ?? 0) - this.#attempts.waiting, 0);
   }
 
-  /** Something was sent here, or from here, and has not arrived. */
-  lost(): void {
+  /** Something was sent here, or from here, and has not arrived: it is to be called back. */
+  owes(): void {
     this.#recall.isDue = true;
   }
 

@@ -1,4 +1,4 @@
-import type { Retention } from '@ambus/core';
+import { type Retention, topicProblem } from '@ambus/core';
 import { nuid } from 'nats';
 import type { LinkListener } from '../link/contracts.ts';
 import { firstSince } from './consumers.ts';
@@ -7,22 +7,21 @@ import { probe } from './other-consumers.ts';
 import { removeRecords } from './removal.ts';
 import { settledOf } from './settled.ts';
 import type { Space } from './space.ts';
+import { saidOf, toldOf } from './topic-mark.ts';
 
 /** Kept where a topic says nothing: enough to look back. */
 const DEFAULT: Retention = Object.freeze({ maxMessages: 10_000 });
 
-/** Of what is kept, the share that may be there beyond it, or be older, before it is trimmed. */
+/** Of what is kept, the share that may be there beyond it, or be older, before it is trimmed by who publishes. */
 const SLACK = 0.1;
+/** The same for who only consumes: where those that publish trim, they come first. */
+const WIDE_SLACK = 0.2;
 /** Milliseconds after which a topic is trimmed for less. */
 const AT_LEAST_EVERY = 60_000;
-interface Watched {
-  /** Whether this bus publishes to it. */
-  isPublished: boolean;
-  /** Records published since the last trim; where this bus does not publish, records that have come. */
-  count: number;
-  /** When that was; milliseconds since the epoch. */
-  trimmed: number;
-}
+/** Topics that are remembered of what has come. */
+const MOST = 10_000;
+/** Records that a bus which closes removes of a topic. */
+const LAST = 1_000;
 
 /**
  * Removes what is beyond a topic's retention and settled by every group. JetStream's own limits would also remove what is
@@ -30,50 +29,54 @@ interface Watched {
  */
 export class Trimmer implements LinkListener {
   readonly #space: Space;
-  /** Who waits longest comes first. */
-  readonly #topics = new Map<string, Watched>();
-  #trimming: Promise<void> | undefined;
+  /** Records published since the last trim, and when that was; who waits longest comes first. */
+  readonly #published = new Map<string, { count: number; trimmed: number }>();
+  /** When a topic that this bus only consumes is to be looked at. */
+  readonly #consumed = new Map<string, number>();
+  #trimming: Promise<unknown> | undefined;
 
   constructor(space: Space) {
     this.#space = space;
   }
 
   published(topic: string): void {
-    const found = this.#topics.get(topic);
-    if (found?.isPublished) found.count++;
-    else this.#begin(topic);
+    const found = this.#published.get(topic);
+    if (found === undefined) this.#begin(topic);
+    else found.count++;
   }
 
-  /**
-   * Somewhere on the way to its first trim: of programs that publish a little and end, none would get there, and so a few
-   * of them do.
-   */
+  /** At a random place of the way to the first trim: so of many programs that publish a little and end, some get there. */
   #begin(topic: string): void {
     const { count, wait } = this.#slackOf(topic);
     const part = Math.random();
-    const begun = {
+    this.#published.set(topic, {
       count: 1 + (Number.isFinite(count) ? part * count : 0),
       trimmed: Date.now() - part * wait,
-    };
-    this.#topics.set(topic, { ...begun, isPublished: true });
+    });
   }
 
-  /** A record of it has come: those that publish it may not be allowed to trim. */
+  /** A record has come, of whatever stands in its subject: those that publish it may not be allowed to trim. */
   consumed(topic: string): void {
-    const found = this.#topics.get(topic);
-    if (found === undefined) this.#topics.set(topic, { isPublished: false, count: 1, trimmed: 0 });
-    else if (!found.isPublished) found.count++;
+    if (this.#consumed.has(topic) || this.#published.has(topic) || this.#consumed.size >= MOST) return;
+    if (topicProblem(topic) !== undefined) return;
+    this.#consumed.set(topic, Date.now() + Math.random() * AT_LEAST_EVERY);
   }
 
   tick(now: number): void {
     if (this.#trimming !== undefined || !this.#mayTrim || !this.#space.link.canSend) return;
-    const topic = this.#due(now, true) ?? this.#due(now, false);
-    if (topic === undefined) return;
-    this.#trimming = this.trim(topic)
-      .catch(() => {})
+    const trimming = this.#trimDue(now);
+    this.#trimming = trimming
+      ?.catch(() => {})
       .finally(() => {
         this.#trimming = undefined;
       });
+  }
+
+  #trimDue(now: number): Promise<unknown> | undefined {
+    const topic = this.#due(now);
+    if (topic !== undefined) return this.trim(topic);
+    for (const [consumed, due] of this.#consumed) if (now >= due) return this.#visit(consumed);
+    return undefined;
   }
 
   /** The bus is about to end: what is due of what it publishes to is trimmed. */
@@ -81,9 +84,9 @@ export class Trimmer implements LinkListener {
     const now = Date.now();
     await this.#trimming;
     while (this.#mayTrim && this.#space.link.canSend) {
-      const topic = this.#due(now, true);
+      const topic = this.#due(now);
       if (topic === undefined) return;
-      await this.trim(topic).catch(() => {});
+      await this.trim(topic, LAST).catch(() => {});
     }
   }
 
@@ -92,11 +95,10 @@ export class Trimmer implements LinkListener {
     return this.#space.mayCreate && this.#space.streams.retention !== 'workqueue';
   }
 
-  #due(now: number, isPublished: boolean): string | undefined {
-    for (const [topic, watched] of this.#topics) {
-      if (watched.isPublished !== isPublished) continue;
+  #due(now: number): string | undefined {
+    for (const [topic, published] of this.#published) {
       const { count, wait } = this.#slackOf(topic);
-      if ((isPublished && watched.count > count) || now - watched.trimmed >= wait) return topic;
+      if (published.count > count || now - published.trimmed >= wait) return topic;
     }
     return undefined;
   }
@@ -104,23 +106,13 @@ export class Trimmer implements LinkListener {
   /** Records after which a topic is trimmed, and milliseconds. */
   #slackOf(topic: string): { count: number; wait: number } {
     const { maxAge = Number.POSITIVE_INFINITY, maxMessages = Number.POSITIVE_INFINITY } =
-      this.#ruleOf(topic) ?? DEFAULT;
+      saidOf(this.#space, topic) ?? DEFAULT;
     return { count: maxMessages * SLACK, wait: Math.min(maxAge * SLACK, AT_LEAST_EVERY) };
-  }
-
-  /** What this bus says of the topic. */
-  #ruleOf(topic: string): Retention | undefined {
-    return saysSomething(this.#space.retentionOf(topic));
-  }
-
-  /** Where this bus says nothing, what the one said that made the topic. */
-  async #toldOf(topic: string): Promise<Retention | undefined> {
-    return this.#ruleOf(topic) ?? saysSomething(await this.#space.retentionWhenMade(topic));
   }
 
   /** By what this bus trims the topic, if it publishes to it. */
   async retentionOf(topic: string): Promise<Retention> {
-    return (await this.#toldOf(topic)) ?? DEFAULT;
+    return saidOf(this.#space, topic) ?? (await toldOf(this.#space, topic)) ?? DEFAULT;
   }
 
   /**
@@ -128,48 +120,60 @@ export class Trimmer implements LinkListener {
    * removes nothing: those that publish may keep more than the default.
    */
   async look(topic: string): Promise<void> {
-    if (this.#topics.get(topic)?.isPublished || this.#ruleOf(topic) !== undefined) await this.trim(topic);
+    if (this.#published.has(topic) || saidOf(this.#space, topic) !== undefined) await this.trim(topic);
   }
 
-  async trim(topic: string): Promise<void> {
-    const space = this.#space;
+  /**
+   * Trims a topic that this bus only consumes by what those told that may create. Its own rule does not count, nor the
+   * default: those that publish may keep more.
+   */
+  async #visit(topic: string): Promise<void> {
+    this.#consumed.delete(topic);
+    const told = await toldOf(this.#space, topic);
+    if (told === undefined) return;
+    const left = await this.#remove(topic, told, WIDE_SLACK);
+    // What is there grows older without any publish.
+    if (left > 0 && told.maxAge !== undefined) this.#consumed.set(topic, Date.now() + AT_LEAST_EVERY);
+  }
+
+  /** @param most - removes no more than so many, one by one, which disturbs no consumer */
+  async trim(topic: string, most?: number): Promise<void> {
     if (!this.#mayTrim) return;
-    const watched = this.#topics.get(topic) ?? { isPublished: false, count: 0, trimmed: 0 };
-    const isIdle = watched.count === 0;
-    watched.count = 0;
-    watched.trimmed = Date.now();
-    this.#topics.delete(topic);
-    this.#topics.set(topic, watched);
-    // Who only consumes has no default: those that publish may keep more.
-    const rule = watched.isPublished ? await this.retentionOf(topic) : await this.#toldOf(topic);
-    if (rule === undefined) {
-      if (isIdle) this.#topics.delete(topic);
-      return;
-    }
+    const published = this.#published.get(topic) ?? { count: 0, trimmed: 0 };
+    const wasIdle = published.count === 0;
+    published.count = 0;
+    published.trimmed = Date.now();
+    this.#published.delete(topic);
+    this.#published.set(topic, published);
+    const rule = await this.retentionOf(topic);
+    const left = await this.#remove(topic, rule, 0, most);
+    const isDone = wasIdle && published.count === 0 && (rule.maxAge === undefined || left === 0);
+    if (isDone) this.#published.delete(topic);
+  }
+
+  /**
+   * @param slack - the share that may be there beyond the rule
+   * @returns records that were there
+   */
+  async #remove(topic: string, rule: Retention, slack: number, most?: number): Promise<number> {
+    const space = this.#space;
     const { maxAge, maxMessages = Number.POSITIVE_INFINITY } = rule;
     const subject = space.names.data('*', topic);
     const { state } = await space.info(subject);
-    const subjects = Object.entries(state.subjects ?? {});
-    const total = subjects.reduce((sum, [, count]) => sum + count, 0);
-    const eldest = maxAge === undefined ? undefined : Date.now() - maxAge;
-    const isOld =
-      eldest !== undefined &&
-      (await this.#isOlder(
-        subjects.map(([name]) => name),
-        eldest,
-      ));
-    if (total <= maxMessages && !isOld) {
-      // What is there grows older without any publish.
-      const isDone = maxAge === undefined || total === 0;
-      if (isDone && isIdle) this.#topics.delete(topic);
-      return;
-    }
+    const subjects = Object.keys(state.subjects ?? {});
+    const total = Object.values(state.subjects ?? {}).reduce((sum, count) => sum + count, 0);
+    const now = Date.now();
+    const isOld = maxAge !== undefined && (await this.#isOlder(subjects, now - maxAge * (1 + slack)));
+    const areMany = total > maxMessages * (1 + slack);
+    if (!areMany && !isOld) return total;
     const settled = await settledOf(space, topic, state.last_seq);
-    let cutoff =
-      total > maxMessages ? await this.#cutoff(subject, state.first_seq, settled + 1, maxMessages) : 0;
-    if (isOld) cutoff = Math.max(cutoff, await firstSince(space, eldest));
+    let cutoff = areMany ? await this.#cutoff(subject, state.first_seq, settled + 1, maxMessages) : 0;
+    if (isOld) cutoff = Math.max(cutoff, await firstSince(space, now - maxAge));
     cutoff = Math.min(cutoff, settled + 1);
-    if (cutoff > state.first_seq) await removeRecords(space, topic, cutoff);
+    if (cutoff <= state.first_seq) return total;
+    if (most === undefined) await removeRecords(space, topic, cutoff);
+    else await space.removeEach(space.stream, subject, 1, cutoff, most);
+    return total;
   }
 
   /** Whether the first record of one of these subjects is older. */
@@ -198,12 +202,4 @@ export class Trimmer implements LinkListener {
     await deleteConsumer(this.#space, name);
     return info;
   }
-}
-
-function saysSomething({ maxAge, maxMessages }: Retention): Retention | undefined {
-  if (maxAge === undefined && maxMessages === undefined) return undefined;
-  return {
-    ...(maxAge !== undefined && { maxAge }),
-    ...(maxMessages !== undefined && { maxMessages }),
-  };
 }

@@ -1,13 +1,14 @@
-import type { BusRecord, Retention, TopicConfig } from '@ambus/core';
+import type { BusRecord } from '@ambus/core';
 import { Delays } from '../consume/delays.ts';
 import { soon } from '../consume/flow.ts';
 import type { Link } from '../link/link.ts';
 import { Names } from '../names.ts';
-import { Api, apiError, CODES, text } from './api.ts';
+import { Api, apiError, CODES } from './api.ts';
 import { News } from './news.ts';
 import { ensureKeeper, findDelays } from './other-consumers.ts';
 import { Trimmer } from './retention.ts';
 import { missing, type StreamInfo, Streams } from './streams.ts';
+import { widen } from './topic-mark.ts';
 
 export { NANOSECONDS } from './stream-config.ts';
 export { missing } from './streams.ts';
@@ -17,7 +18,7 @@ const IN_PROCESS = 10_000;
 const LOOK_AGAIN = 20;
 
 /** Milliseconds that a bus which closes takes for others. */
-const LAST = 1_000;
+const LAST = 500;
 
 /** Records that are removed one by one at a time. */
 const AT_ONCE = 64;
@@ -43,6 +44,8 @@ export class Space {
   readonly onLost: Set<() => void> = new Set();
   readonly #topics = new Map<string, Promise<void>>();
   readonly #known = new Set<string>();
+  /** Topics for which the server has heard what this bus, which publishes to them, wants kept. */
+  readonly #told = new Set<string>();
   /** Topics of dead letters for which there is what keeps them. */
   readonly #kept = new Set<string>();
   #ensuring: Promise<void> | undefined;
@@ -56,7 +59,7 @@ export class Space {
     this.trimmer = new Trimmer(this);
     this.delays = new Delays(this);
     link.listeners.add(this.trimmer);
-    this.news = new News(link, this.names, (topic) => this.#known.delete(topic));
+    this.news = new News(link, this.names, (topic) => this.#forget(topic));
   }
 
   /** Holds the messages. */
@@ -136,13 +139,19 @@ export class Space {
 
   /** Whether nothing needs to be done before this record is stored. */
   isReady(record: BusRecord): boolean {
-    return this.#known.has(record.topic) && (!this.#isKeptApart(record) || this.#kept.has(record.topic));
+    return this.#told.has(record.topic) && (!this.#isKeptApart(record) || this.#kept.has(record.topic));
   }
 
   /** What `isReady` asks for is done when it resolves. */
   async prepare(record: BusRecord): Promise<void> {
     const { topic } = record;
     await this.ensureTopic(topic);
+    if (!this.#told.has(topic)) {
+      // What cannot be told now is told by the next bus.
+      if (this.mayCreate) await widen(this, topic).catch(() => {});
+      // Not where it was deleted meanwhile.
+      if (this.#known.has(topic)) this.#told.add(topic);
+    }
     if (!this.#isKeptApart(record) || this.#kept.has(topic)) return;
     await ensureKeeper(this, topic);
     this.#kept.add(topic);
@@ -170,23 +179,13 @@ export class Space {
 
   /** The topic was deleted: whoever publishes to it makes it anew. */
   forgetTopic(topic: string): void {
-    this.#known.delete(topic);
+    this.#forget(topic);
     this.news.tellDeleted(topic);
   }
 
-  retentionOf(topic: string): TopicConfig['retention'] {
-    return this.link.host.topic(topic).retention;
-  }
-
-  /** What the bus said that made the topic. */
-  async retentionWhenMade(topic: string): Promise<Retention> {
-    const mark = await this.api.last(this.own, this.names.topicMark(topic));
-    try {
-      return mark === undefined ? {} : JSON.parse(text(mark));
-    } catch {
-      // Another program's.
-      return {};
-    }
+  #forget(topic: string): void {
+    this.#known.delete(topic);
+    this.#told.delete(topic);
   }
 
   /** Removes own records or delayed messages. */
@@ -253,7 +252,7 @@ export class Space {
     const { generation } = this;
     const subject = this.names.topicMark(topic);
     if (create) {
-      const body = JSON.stringify(this.retentionOf(topic));
+      const body = JSON.stringify(this.link.host.topic(topic).retention);
       const { failure } = await this.#storeIfMissing(subject, body);
       if (failure !== undefined && failure.err_code !== CODES.wrongLastSequence) {
         if (failure.err_code === CODES.unheard) await this.verify(topic);
@@ -284,6 +283,7 @@ export class Space {
     const isLost = before === 'lost';
     if (isLost) this.generation++;
     this.#known.clear();
+    this.#told.clear();
     this.#kept.clear();
     this.link.host.warning('the NATS server has lost its state: its stream and groups were made anew', {
       stream: isLost ? this.stream : this.own,

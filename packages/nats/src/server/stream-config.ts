@@ -60,19 +60,13 @@ function forbids({ host }: Link, config: StreamConfig): string | undefined {
 
 /** Where the stream is not what the options ask for: they are read when it is made, and changing it is the operator's. */
 export function differences(link: Link, config: StreamConfig): string[] {
-  const { stream } = link.settings;
-  const wanted: StreamConfig = {
-    ...(stream.retention && { retention: stream.retention }),
-    ...(stream.storage && { storage: stream.storage }),
-    ...(stream.replicas && { num_replicas: stream.replicas }),
-    ...(stream.maxMessages && { max_msgs: stream.maxMessages }),
-    ...(stream.maxBytes && { max_bytes: stream.maxBytes }),
-    ...(stream.maxAge && { max_age: stream.maxAge * NANOSECONDS }),
-  };
-  const has = config as Record<string, unknown>;
-  return Object.entries(wanted)
-    .filter(([name, value]) => has[name] !== value)
-    .map(([name, value]) => `${name} is ${has[name]} instead of ${value}`);
+  const { name: _, ...wanted } = link.settings.stream;
+  const { retention, storage, num_replicas: replicas, max_msgs: maxMessages, max_bytes: maxBytes } = config;
+  const maxAge = (config.max_age ?? 0) / NANOSECONDS;
+  const has: typeof wanted = { retention, storage, replicas, maxMessages, maxBytes, maxAge } as typeof wanted;
+  return (Object.keys(wanted) as (keyof typeof wanted)[])
+    .filter((name) => wanted[name] !== undefined && has[name] !== wanted[name])
+    .map((name) => `${name} is ${has[name]} instead of ${wanted[name]}`);
 }
 
 /** The stream of the application's messages, as it is made. */

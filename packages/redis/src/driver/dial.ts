@@ -78,7 +78,7 @@ export function isCluster(client: Client | undefined): client is Cluster {
 export async function dial(target: Target, name: string, timeout: number): Promise<Client> {
   const client = await open(await create(target, name, timeout), timeout);
   if (isCluster(client)) {
-    keepPassword(target, client);
+    openNewNodes(target, client);
     await openNodes(client);
   }
   return client;
@@ -117,7 +117,7 @@ export async function dialNode(target: Target, name: string, timeout: number, vi
  * Opens a cluster's nodes as they appear, with the password of that day: the driver keeps the one that it began with for each
  * node that it meets later, and for the connections on which it asks the others who has which slots.
  */
-function keepPassword({ password: asked }: Target, client: Cluster): void {
+function openNewNodes({ password: asked }: Target, client: Cluster): void {
   const renew = async (): Promise<void> => {
     if (typeof asked !== 'function') return;
     const password = await asked();
