@@ -2,9 +2,9 @@ import { crc32 } from 'node:zlib';
 import type { RawClient, RawMessage } from '@ambus/conformance';
 import { connect, headers as makeHeaders, type NatsConnection, type StoredMsg } from 'nats';
 
-/** A part of the driver's manager that its types leave out. */
-interface Direct {
-  getMessage(stream: string, query: object): Promise<StoredMsg | null>;
+/** What the driver's types leave out. */
+interface Reader {
+  getMessage(stream: string, query: object): Promise<StoredMsg>;
 }
 
 /** The driver alone, with the names of `docs/wire-format.md` and nothing of the package. */
@@ -29,13 +29,16 @@ export function rawClient(url: () => string): RawClient & { close(): Promise<voi
     },
     async read(prefix, topic) {
       const client = await open();
-      const { direct } = (await client.jetstreamManager()) as unknown as { direct: Direct };
+      // Asked of who leads the stream: the others of a cluster may be a moment behind.
+      const streams: Reader = (await client.jetstreamManager()).streams as never;
       const found: RawMessage[] = [];
       for (let seq = 1; ; ) {
-        const message = await direct
+        const message = await streams
           .getMessage(prefix, { seq, next_by_subj: `${prefix}.t.*.${topic}` })
-          .catch(() => undefined);
-        if (message === undefined || message === null) return found;
+          .catch((error: Error) => {
+            if (!/no message found/.test(error.message)) throw error;
+          });
+        if (message === undefined) return found;
         const names = [...message.header.keys()].filter((name) => !name.startsWith('Nats-'));
         const entries = names.map((name) => [name.replace(/^ce-/, 'ce_'), message.header.get(name)]);
         found.push({ body: message.data, headers: Object.fromEntries(entries) });
