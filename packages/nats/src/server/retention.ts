@@ -1,4 +1,4 @@
-import { type Retention, topicProblem } from '@ambus/core';
+import type { Retention } from '@ambus/core';
 import { nuid } from 'nats';
 import type { LinkListener } from '../link/contracts.ts';
 import { firstSince } from './consumers.ts';
@@ -57,8 +57,8 @@ export class Trimmer implements LinkListener {
 
   /** A record has come, of whatever stands in its subject: those that publish it may not be allowed to trim. */
   consumed(topic: string): void {
-    if (this.#consumed.has(topic) || this.#published.has(topic) || this.#consumed.size >= MOST) return;
-    if (topicProblem(topic) !== undefined) return;
+    if (this.#consumed.has(topic) || this.#published.has(topic)) return;
+    if (!this.#mayTrim || this.#consumed.size >= MOST) return;
     this.#consumed.set(topic, Date.now() + Math.random() * AT_LEAST_EVERY);
   }
 

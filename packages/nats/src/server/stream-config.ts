@@ -63,10 +63,10 @@ export function differences(link: Link, config: StreamConfig): string[] {
   const { name: _, ...wanted } = link.settings.stream;
   const { retention, storage, num_replicas: replicas, max_msgs: maxMessages, max_bytes: maxBytes } = config;
   const maxAge = (config.max_age ?? 0) / NANOSECONDS;
-  const has: typeof wanted = { retention, storage, replicas, maxMessages, maxBytes, maxAge } as typeof wanted;
-  return (Object.keys(wanted) as (keyof typeof wanted)[])
-    .filter((name) => wanted[name] !== undefined && has[name] !== wanted[name])
-    .map((name) => `${name} is ${has[name]} instead of ${wanted[name]}`);
+  const has: Record<string, unknown> = { retention, storage, replicas, maxMessages, maxBytes, maxAge };
+  return Object.entries(wanted)
+    .filter(([name, value]) => value !== undefined && has[name] !== value)
+    .map(([name, value]) => `${name} is ${has[name]} instead of ${value}`);
 }
 
 /** The stream of the application's messages, as it is made. */

@@ -2,11 +2,15 @@ import type { Retention } from '@ambus/core';
 import { text } from './api.ts';
 import type { Space } from './space.ts';
 
+/** Stands for a rule without any bound, which is not the same as none. */
+const ALL = 'keepsAll';
+
 /** What lies on the server for a topic tells that it exists, and for how long the buses want its messages kept. */
 export async function toldOf(space: Space, topic: string): Promise<Retention | undefined> {
   const mark = await space.api.last(space.own, space.names.topicMark(topic));
   try {
-    return mark === undefined ? undefined : said(JSON.parse(text(mark)));
+    const told = mark === undefined ? {} : JSON.parse(text(mark));
+    return told[ALL] === true ? {} : said(told);
   } catch {
     // Another program's.
     return undefined;
@@ -24,7 +28,8 @@ export async function widen(space: Space, topic: string): Promise<void> {
   const told = await toldOf(space, topic);
   const wide = told === undefined ? own : { ...most('maxAge', told, own), ...most('maxMessages', told, own) };
   if (told !== undefined && told.maxAge === wide.maxAge && told.maxMessages === wide.maxMessages) return;
-  await space.api.store(space.names.topicMark(topic), JSON.stringify(wide), 'Nats-Rollup: sub\r\n');
+  const body = JSON.stringify(said(wide) ?? { [ALL]: true });
+  await space.api.store(space.names.topicMark(topic), body, 'Nats-Rollup: sub\r\n');
 }
 
 /** What is not said is without bounds. */
